@@ -1,0 +1,143 @@
+//! The background work of a store: flushes, compactions, garbage, each bounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use super::engine::{Engine, Inner};
+use crate::collection::Collection;
+use crate::core::error::Result;
+use crate::core::runtime::{self, Stopwatch};
+use crate::lsm::{commit, gc};
+use crate::shard::maintain::CompactReport;
+
+/// The running tasks.
+#[derive(Debug)]
+pub(super) struct Background {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts the tasks. They hold the engine weakly: one that is dropped without `close` ends them.
+    pub fn start(engine: &Engine) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let weak = Arc::downgrade(&engine.inner);
+        let tasks = vec![
+            runtime::spawn(flush_loop(weak.clone(), stopped.clone())),
+            runtime::spawn(compaction_loop(weak.clone(), stopped.clone())),
+            runtime::spawn(garbage_loop(weak, stopped)),
+        ];
+        Self { stop, tasks }
+    }
+
+    /// Lets running jobs end at their next step and waits for them.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if task.await.is_err() {
+                tracing::warn!("a background task ended early");
+            }
+        }
+    }
+}
+
+type Weak = std::sync::Weak<Inner>;
+
+fn collections(inner: &Inner) -> Vec<Collection> {
+    inner.names.read().collections.values().cloned().collect()
+}
+
+async fn flush_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let Some(inner) = engine.upgrade() else { return };
+        let context = inner.context.clone();
+        for collection in collections(&inner) {
+            report(collection.shard.flush_due().await, "flush", &collection);
+        }
+        drop(inner);
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = context.work.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        }
+    }
+}
+
+async fn compaction_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let Some(inner) = engine.upgrade() else { return };
+        let settings = inner.context.settings.compaction.clone();
+        let interval = Duration::from_millis(settings.interval_ms);
+        if settings.enabled {
+            let slots = Arc::new(Semaphore::new(settings.max_jobs));
+            let jobs = collections(&inner).into_iter().map(|c| compact_one(c, slots.clone()));
+            tokio::select! {
+                _ = stopped.changed() => return,
+                _ = futures::future::join_all(jobs) => {}
+            }
+        }
+        drop(inner);
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+    }
+}
+
+async fn compact_one(collection: Collection, slots: Arc<Semaphore>) {
+    while let Some(job) = collection.shard.next_job() {
+        let Ok(_slot) = slots.acquire().await else { return };
+        let mut done = CompactReport::default();
+        let outcome = collection.shard.run_job(&job, &mut done, &|_| {}).await;
+        let failed = outcome.is_err();
+        report(outcome, "compaction", &collection);
+        if failed {
+            return;
+        }
+    }
+}
+
+async fn garbage_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let Some(inner) = engine.upgrade() else { return };
+        let interval = inner.context.settings.gc.interval_ms;
+        if interval > 0 {
+            for collection in collections(&inner) {
+                report(collection.shard.collect_garbage().await, "garbage collection", &collection);
+            }
+            if let Err(e) = collect_dropped(&inner).await {
+                tracing::warn!("garbage of dropped collections: {e}");
+            }
+        }
+        drop(inner);
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(Duration::from_millis(interval.max(1_000))) => {}
+        }
+    }
+}
+
+/// Folders of collections that the catalog does not know: dropped ones, and tries that failed.
+async fn collect_dropped(inner: &Inner) -> Result<()> {
+    let bucket = &inner.context.files.bucket;
+    let settings = &inner.context.settings.gc;
+    let _ddl = inner.ddl.lock().await;
+    for id in commit::collections(bucket).await? {
+        if inner.names.read().collections.contains_key(&id) {
+            continue;
+        }
+        gc::collect(bucket, id, settings, inner.context.clock.now_ms(), |_| false).await?;
+    }
+    Ok(())
+}
+
+fn report<T>(outcome: Result<T>, what: &str, collection: &Collection) {
+    let clock = Stopwatch::start();
+    if let Err(e) = outcome {
+        tracing::warn!("{what} of collection {} failed, to be tried again: {e}", collection.name());
+    }
+    tracing::trace!("{what} of collection {} took {:?}", collection.name(), clock.elapsed());
+}

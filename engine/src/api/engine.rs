@@ -1,0 +1,519 @@
+//! Opening a store, and its collections.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::background::Background;
+use crate::collection::rows::DEFAULT_PARTITION;
+use crate::collection::{Collection, check, ddl};
+use crate::core::error::{Error, ErrorKind, Result, Subject};
+use crate::core::runtime::{self, Clock, CpuPools, SystemClock};
+use crate::core::schema::CollectionSchema;
+use crate::core::settings::{ReadSettings, Settings};
+use crate::core::time::{Timestamp, TimestampOracle};
+use crate::lsm::commit;
+use crate::lsm::manifest::{FORMAT_VERSION, Manifest, PartitionInfo};
+use crate::segment::files::SegmentFiles;
+use crate::shard::context::StoreContext;
+use crate::shard::open::Shard;
+use crate::storage::bucket::Bucket;
+use crate::storage::catalog::{Catalog, CatalogContent, DatabaseRecord};
+use crate::storage::lease::WriterLease;
+use crate::storage::local::LocalDb;
+use crate::storage::log::LogWriter;
+
+/// Name of the database that always exists.
+pub const DEFAULT_DATABASE: &str = "default";
+/// File that makes a folder or bucket a store.
+pub const STORE_FILE: &str = "elanus.json";
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// Folder, or `s3://bucket/prefix`.
+    pub location: String,
+    /// Settings.
+    pub settings: Settings,
+    /// Whether to make the store if there is none.
+    pub create: bool,
+}
+
+impl OpenOptions {
+    /// A folder with default settings, made if it is not there.
+    pub fn folder(path: impl AsRef<Path>) -> Self {
+        let location = path.as_ref().to_string_lossy().into_owned();
+        Self { location, settings: Settings::default(), create: true }
+    }
+}
+
+/// A collection to be made.
+#[derive(Debug, Clone)]
+pub struct NewCollection {
+    /// Name.
+    pub name: String,
+    /// Schema.
+    pub schema: CollectionSchema,
+    /// Properties, kept as given; `collection.ttl.seconds` is obeyed.
+    pub properties: BTreeMap<String, String>,
+    /// Shards asked for; 0: one.
+    pub shards: u32,
+    /// Milvus's consistency level, kept.
+    pub consistency_level: u32,
+    /// Partitions for a partition key; 0: 16.
+    pub partitions: u32,
+}
+
+impl NewCollection {
+    /// With everything else at its default.
+    pub fn new(name: impl Into<String>, schema: CollectionSchema) -> Self {
+        Self {
+            name: name.into(),
+            schema,
+            properties: BTreeMap::new(),
+            shards: 1,
+            consistency_level: 2,
+            partitions: 0,
+        }
+    }
+}
+
+/// An open store. Cheap to copy; all copies are one store.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub context: Arc<StoreContext>,
+    pub catalog: Catalog,
+    pub names: RwLock<Names>,
+    /// Held by changes of names, so that two of them do not meet.
+    pub ddl: tokio::sync::Mutex<()>,
+    pub background: Mutex<Option<Background>>,
+}
+
+/// Names in memory; the truth is in the catalog and the manifests.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub databases: BTreeMap<String, DatabaseRecord>,
+    pub collections: BTreeMap<u64, Collection>,
+}
+
+impl Names {
+    pub fn find(&self, database: &str, name: &str) -> Option<&Collection> {
+        self.collections.values().find(|c| {
+            let manifest = &c.shard.tree().manifest;
+            manifest.database == database && manifest.name == name
+        })
+    }
+
+    pub fn find_alias(&self, database: &str, alias: &str) -> Option<&Collection> {
+        self.collections.values().find(|c| {
+            let manifest = &c.shard.tree().manifest;
+            manifest.database == database && manifest.aliases.iter().any(|a| a == alias)
+        })
+    }
+}
+
+impl Engine {
+    /// Opens a store for reading and writing: takes the right to write, replays the log, starts the
+    /// background work.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Fenced`] while another process has it open; [`ErrorKind::NotFound`] if there is no
+    /// store and `create` is off; [`ErrorKind::Corrupted`] naming a damaged file.
+    pub async fn open(options: OpenOptions) -> Result<Self> {
+        Self::open_with_clock(options, Arc::new(SystemClock)).await
+    }
+
+    /// [`Self::open`] with another clock.
+    pub async fn open_with_clock(options: OpenOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        options.settings.check()?;
+        let bucket = Bucket::open(&options.location, options.create)?;
+        let folder = local_folder(&bucket, &options.settings)?;
+        if bucket.folder().is_some() {
+            // Before the log is opened, so that a second process is told of the store, not of the log.
+            drop(WriterLease::take(&bucket, "", clock.clone()).await?);
+        }
+        let local = runtime::blocking(move || LocalDb::open(&folder)).await?;
+        let catalog = Catalog::new(local.clone());
+        let content = catalog.load()?;
+        let holder = content.store_id.clone().unwrap_or_default();
+        let lease = WriterLease::take(&bucket, &holder, clock.clone()).await?;
+        let content = bind(&bucket, &catalog, content, options.create, clock.as_ref()).await?;
+        let context = Arc::new(StoreContext {
+            files: Arc::new(SegmentFiles::new(bucket, options.settings.read.cache_bytes)?),
+            log: Arc::new(LogWriter::start(local, &options.settings.log)?),
+            oracle: TimestampOracle::default(),
+            clock,
+            pools: pools(&options.settings.read)?,
+            lease,
+            memtable_bytes: AtomicUsize::new(0),
+            work: tokio::sync::Notify::new(),
+            settings: options.settings,
+        });
+        let collections = open_collections(&context, &content).await?;
+        let names = Names { databases: content.databases, collections };
+        let engine = Self {
+            inner: Arc::new(Inner {
+                context,
+                catalog,
+                names: RwLock::new(names),
+                ddl: tokio::sync::Mutex::new(()),
+                background: Mutex::new(None),
+            }),
+        };
+        let background = Background::start(&engine);
+        *engine.inner.background.lock() = Some(background);
+        Ok(engine)
+    }
+
+    /// Stops the background work, syncs the log and gives the right to write back. Rows in memtables stay
+    /// in the log and are replayed at the next opening.
+    pub async fn close(&self) -> Result<()> {
+        let background = self.inner.background.lock().take();
+        if let Some(background) = background {
+            background.stop().await;
+        }
+        let log = self.inner.context.log.clone();
+        runtime::blocking(move || log.stop()).await?;
+        self.inner.context.lease.release().await
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.context.settings
+    }
+
+    /// Threads for CPU work.
+    pub fn pools(&self) -> &CpuPools {
+        &self.inner.context.pools
+    }
+
+    /// A fresh timestamp.
+    pub fn next_timestamp(&self) -> Timestamp {
+        self.inner.context.next_timestamp()
+    }
+
+    /// Milliseconds since 1970 by the store's clock.
+    pub fn now_ms(&self) -> u64 {
+        self.inner.context.clock.now_ms()
+    }
+
+    /// Makes a collection.
+    pub async fn create_collection(
+        &self,
+        database: &str,
+        new: NewCollection,
+    ) -> Result<Collection> {
+        let limits = &self.settings().limits;
+        check::check_schema(&new.schema, limits)?;
+        ddl::check_properties(&new.properties)?;
+        let _ddl = self.inner.ddl.lock().await;
+        self.database(database)?;
+        {
+            let names = self.inner.names.read();
+            check_free(&names, database, &new.name)?;
+            if names.collections.len() >= limits.max_collections {
+                return Err(Error::limit(
+                    Subject::Collection,
+                    format!("exceeded the limit number of collections[limit={}]", limits.max_collections),
+                ));
+            }
+        }
+        let created_ts = self.next_timestamp();
+        let manifest = first_manifest(database, new, created_ts);
+        let id = manifest.collection_id;
+        let shard = Shard::create(self.inner.context.clone(), manifest).await?;
+        // From here on it exists.
+        self.inner.catalog.put_collection(id)?;
+        let collection = Collection::new(Arc::new(shard));
+        self.inner.names.write().collections.insert(id, collection.clone());
+        Ok(collection)
+    }
+
+    /// A collection by its name or an alias.
+    pub fn collection(&self, database: &str, name: &str) -> Result<Collection> {
+        self.database(database)?;
+        let names = self.inner.names.read();
+        let found = names.find(database, name).or_else(|| names.find_alias(database, name));
+        found.cloned().ok_or_else(|| no_collection(database, name))
+    }
+
+    /// The collections of a database in the order of their making.
+    pub fn collections(&self, database: &str) -> Result<Vec<Collection>> {
+        self.database(database)?;
+        let names = self.inner.names.read();
+        let all = names.collections.values();
+        Ok(all.filter(|c| c.shard.tree().manifest.database == database).cloned().collect())
+    }
+
+    /// Every collection of the store.
+    pub fn all_collections(&self) -> Vec<Collection> {
+        self.inner.names.read().collections.values().cloned().collect()
+    }
+
+    /// Drops a collection; its files go after the grace time.
+    pub async fn drop_collection(&self, database: &str, name: &str) -> Result<()> {
+        let _ddl = self.inner.ddl.lock().await;
+        self.database(database)?;
+        let collection = {
+            let names = self.inner.names.read();
+            if names.find_alias(database, name).is_some() {
+                return Err(Error::invalid(
+                    Subject::Alias,
+                    format!("cannot drop the collection via alias = {name}"),
+                ));
+            }
+            names.find(database, name).cloned().ok_or_else(|| no_collection(database, name))?
+        };
+        let edit = |manifest: &Manifest| {
+            let mut next = manifest.clone();
+            next.dropped = true;
+            next.aliases.clear();
+            next.segments.clear();
+            Ok(next)
+        };
+        collection.shard.alter(edit).await?;
+        self.inner.catalog.remove_collection(collection.id())?;
+        self.inner.names.write().collections.remove(&collection.id());
+        collection.shard.discard()
+    }
+
+    /// Gives a collection another name, in the same or another database.
+    pub async fn rename_collection(
+        &self,
+        database: &str,
+        name: &str,
+        to_database: &str,
+        to_name: &str,
+    ) -> Result<()> {
+        let _ddl = self.inner.ddl.lock().await;
+        self.database(to_database)?;
+        let collection = {
+            let names = self.inner.names.read();
+            check_free(&names, to_database, to_name)?;
+            names.find(database, name).cloned().ok_or_else(|| no_collection(database, name))?
+        };
+        let edit = |manifest: &Manifest| {
+            if database != to_database && !manifest.aliases.is_empty() {
+                return Err(Error::precondition(
+                    Subject::Collection,
+                    "a collection with aliases cannot move to another database: drop them first",
+                ));
+            }
+            let mut next = manifest.clone();
+            next.database = to_database.into();
+            next.name = to_name.into();
+            Ok(next)
+        };
+        collection.shard.alter(edit).await.map(|_| ())
+    }
+}
+
+pub(super) fn no_collection(database: &str, name: &str) -> Error {
+    Error::not_found(
+        Subject::Collection,
+        format!("collection not found[database={database}][collection={name}]"),
+    )
+}
+
+pub(super) fn check_free(names: &Names, database: &str, name: &str) -> Result<()> {
+    if names.find(database, name).is_some() {
+        return Err(Error::exists(
+            Subject::Collection,
+            format!("collection already exists[database={database}][collection={name}]"),
+        ));
+    }
+    if names.find_alias(database, name).is_some() {
+        return Err(Error::exists(
+            Subject::Alias,
+            format!("collection name [{name}] conflicts with an existing alias, please choose a unique name"),
+        ));
+    }
+    Ok(())
+}
+
+fn first_manifest(database: &str, new: NewCollection, created_ts: Timestamp) -> Manifest {
+    let mut schema = new.schema;
+    schema.number_fields();
+    let mut names = vec![DEFAULT_PARTITION.to_string()];
+    if schema.partition_key().is_some() {
+        let count = if new.partitions == 0 { 16 } else { new.partitions };
+        names = (0..count).map(|n| format!("{DEFAULT_PARTITION}_{n}")).collect();
+    }
+    let partitions: Vec<PartitionInfo> = names
+        .into_iter()
+        .enumerate()
+        .map(|(n, name)| PartitionInfo { id: n as u64 + 1, name, created_ts })
+        .collect();
+    Manifest {
+        version: 1,
+        epoch: 1,
+        collection_id: created_ts,
+        database: database.into(),
+        name: new.name,
+        aliases: Vec::new(),
+        schema: Arc::new(schema),
+        properties: new.properties,
+        shards: new.shards.max(1),
+        consistency_level: new.consistency_level,
+        requested_partitions: new.partitions,
+        next_object_id: partitions.len() as u64 + 1,
+        partitions,
+        indexes: Vec::new(),
+        segments: Vec::new(),
+        next_segment_id: 1,
+        flushed_ts: created_ts,
+        created_ts,
+        schema_ts: created_ts,
+        loaded: false,
+        loaded_partitions: Vec::new(),
+        dropped: false,
+        codebooks: Vec::new(),
+    }
+}
+
+pub(super) fn pools(settings: &ReadSettings) -> Result<CpuPools> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let or = |asked: usize, default: usize| if asked == 0 { default } else { asked };
+    CpuPools::new(or(settings.search_threads, cores), or(settings.maintenance_threads, cores / 2))
+}
+
+fn local_folder(bucket: &Bucket, settings: &Settings) -> Result<PathBuf> {
+    if !settings.log.dir.is_empty() {
+        return Ok(PathBuf::from(&settings.log.dir));
+    }
+    match bucket.folder() {
+        Some(folder) => Ok(folder.join("local")),
+        None if bucket.name() == "memory" => {
+            let name = format!("elanus-{:016x}", runtime::random_id());
+            Ok(std::env::temp_dir().join(name))
+        }
+        None => Err(Error::invalid(
+            Subject::Setting,
+            "setting log.dir: a store in a bucket needs a local folder for its log, as in \
+             ELANUS_LOG_DIR=/var/lib/elanus",
+        )),
+    }
+}
+
+/// Brings store and catalog together: makes what is new, and fills an empty catalog from the bucket.
+async fn bind(
+    bucket: &Bucket,
+    catalog: &Catalog,
+    mut content: CatalogContent,
+    create: bool,
+    clock: &dyn Clock,
+) -> Result<CatalogContent> {
+    let store_id = match read_store_file(bucket).await? {
+        Some(id) => id,
+        None if create => make_store_file(bucket).await?,
+        None => {
+            return Err(Error::not_found(
+                Subject::Store,
+                format!("{} is not a store of Elanus: {STORE_FILE} is missing", bucket.name()),
+            ));
+        }
+    };
+    match &content.store_id {
+        Some(id) if *id == store_id => {}
+        Some(_) => {
+            return Err(Error::precondition(
+                Subject::Store,
+                format!("the local log belongs to another store than {}", bucket.name()),
+            ));
+        }
+        None => {
+            let now = clock.now_ms();
+            recover_catalog(bucket, catalog, &mut content, now).await?;
+            catalog.set_store_id(&store_id)?;
+        }
+    }
+    Ok(content)
+}
+
+async fn recover_catalog(
+    bucket: &Bucket,
+    catalog: &Catalog,
+    content: &mut CatalogContent,
+    now_ms: u64,
+) -> Result<()> {
+    let created_ts = crate::core::time::from_millis(now_ms);
+    let mut add = |name: &str, id: u64| -> Result<()> {
+        if content.databases.contains_key(name) {
+            return Ok(());
+        }
+        let record = DatabaseRecord {
+            id,
+            name: name.into(),
+            created_ts,
+            properties: BTreeMap::new(),
+        };
+        catalog.put_database(&record)?;
+        content.databases.insert(name.into(), record);
+        Ok(())
+    };
+    add(DEFAULT_DATABASE, 1)?;
+    for (n, manifest) in commit::heads(bucket).await?.into_iter().enumerate() {
+        add(&manifest.database, n as u64 + 2)?;
+        catalog.put_collection(manifest.collection_id)?;
+        content.collections.push(manifest.collection_id);
+    }
+    Ok(())
+}
+
+/// The store's id, if the bucket is a store.
+pub(crate) async fn read_store_file(bucket: &Bucket) -> Result<Option<String>> {
+    let Some(bytes) = bucket.get_if_present(STORE_FILE).await? else { return Ok(None) };
+    let bad = |why: &str| Error::corrupted(STORE_FILE, why);
+    let value: serde_json::Value = serde_json::from_slice(&bytes)
+        .map_err(|e| bad(&e.to_string()))?;
+    let version = value["format_version"].as_u64().ok_or_else(|| bad("no format version"))?;
+    if version != u64::from(FORMAT_VERSION) {
+        return Err(Error::unsupported(
+            Subject::Store,
+            format!("the store has format {version}, this version reads {FORMAT_VERSION}"),
+        ));
+    }
+    Ok(Some(value["store_id"].as_str().ok_or_else(|| bad("no store id"))?.to_string()))
+}
+
+async fn make_store_file(bucket: &Bucket) -> Result<String> {
+    let id = format!("{:016x}{:016x}", runtime::random_id(), runtime::random_id());
+    let text = serde_json::json!({ "format_version": FORMAT_VERSION, "store_id": id }).to_string();
+    if bucket.put_if_absent(STORE_FILE, text.into()).await? {
+        return Ok(id);
+    }
+    let found = read_store_file(bucket).await?;
+    found.ok_or_else(|| Error::internal("the store file was taken and is gone"))
+}
+
+async fn open_collections(
+    context: &Arc<StoreContext>,
+    content: &CatalogContent,
+) -> Result<BTreeMap<u64, Collection>> {
+    let mut collections = BTreeMap::new();
+    for id in &content.collections {
+        let head = commit::head(&context.files.bucket, *id).await?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Corrupted,
+                Subject::Store,
+                format!("collection {id} is in the catalog, but {} has no manifest of it",
+                    context.files.bucket.name()),
+            )
+        })?;
+        if head.dropped {
+            // A crash came between the last manifest and the catalog.
+            continue;
+        }
+        let shard = Shard::open(context.clone(), Arc::new(head)).await?;
+        collections.insert(*id, Collection::new(Arc::new(shard)));
+    }
+    Ok(collections)
+}

@@ -1,0 +1,11 @@
+//! The words of the engine: errors, schema, keys, row sets, time, settings. Knows nothing of storage.
+
+pub mod error;
+pub mod filter;
+pub mod key;
+pub mod rowset;
+pub mod runtime;
+pub mod schema;
+pub mod settings;
+pub mod time;
+pub mod validate;

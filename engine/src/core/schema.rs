@@ -1,0 +1,306 @@
+//! A collection's schema and its Arrow form.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType as ArrowType, Field as ArrowField, Schema as ArrowSchema, SchemaRef};
+
+use super::error::{Error, Result, Subject, nearest_name};
+
+/// Name of the hidden JSON column that holds dynamic fields.
+pub const DYNAMIC_FIELD: &str = "$meta";
+/// Name of the hidden column with the commit timestamp in segment files.
+pub const TIMESTAMP_FIELD: &str = "_ts";
+/// Key of Arrow field metadata: `json` marks a text column that holds JSON.
+pub const TYPE_METADATA: &str = "elanus:type";
+/// Key of Arrow field metadata: the field's default as text.
+pub const DEFAULT_METADATA: &str = "elanus:default";
+/// Ids of user fields start here, as Milvus's do.
+pub const FIRST_FIELD_ID: i64 = 100;
+
+/// Type of a field.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DataType {
+    /// True or false.
+    Bool,
+    /// Signed 8 bits.
+    Int8,
+    /// Signed 16 bits.
+    Int16,
+    /// Signed 32 bits.
+    Int32,
+    /// Signed 64 bits.
+    Int64,
+    /// IEEE 32 bits.
+    Float,
+    /// IEEE 64 bits.
+    Double,
+    /// UTF-8 text of at most `max_length` bytes.
+    VarChar {
+        /// Most bytes of a value.
+        max_length: u32,
+    },
+    /// Any JSON value, kept as its text.
+    Json,
+    /// At most `max_capacity` elements of one scalar type.
+    Array {
+        /// Type of the elements: a scalar, neither JSON nor an array.
+        element: Box<DataType>,
+        /// Most elements of a value.
+        max_capacity: u32,
+    },
+    /// `dim` 32-bit floats.
+    FloatVector {
+        /// Number of dimensions.
+        dim: u32,
+    },
+}
+
+impl DataType {
+    /// The Arrow type of a column.
+    pub fn to_arrow(&self) -> ArrowType {
+        match self {
+            Self::Bool => ArrowType::Boolean,
+            Self::Int8 => ArrowType::Int8,
+            Self::Int16 => ArrowType::Int16,
+            Self::Int32 => ArrowType::Int32,
+            Self::Int64 => ArrowType::Int64,
+            Self::Float => ArrowType::Float32,
+            Self::Double => ArrowType::Float64,
+            Self::VarChar { .. } | Self::Json => ArrowType::Utf8,
+            Self::Array { element, .. } => {
+                ArrowType::List(Arc::new(ArrowField::new("item", element.to_arrow(), true)))
+            }
+            Self::FloatVector { dim } => ArrowType::FixedSizeList(
+                Arc::new(ArrowField::new("item", ArrowType::Float32, true)),
+                i32::try_from(*dim).unwrap_or(i32::MAX),
+            ),
+        }
+    }
+
+    /// Whether values are vectors.
+    pub fn is_vector(&self) -> bool {
+        matches!(self, Self::FloatVector { .. })
+    }
+
+    /// Whether values are integers.
+    pub fn is_integer(&self) -> bool {
+        matches!(self, Self::Int8 | Self::Int16 | Self::Int32 | Self::Int64)
+    }
+
+    /// The name users know, as in `VarChar(64)`.
+    pub fn display_name(&self) -> String {
+        match self {
+            Self::VarChar { max_length } => format!("VarChar({max_length})"),
+            Self::Array { element, max_capacity } => {
+                format!("Array<{}>({max_capacity})", element.display_name())
+            }
+            Self::FloatVector { dim } => format!("FloatVector({dim})"),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+/// A default value of a scalar field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DefaultValue {
+    /// For Bool.
+    Bool(bool),
+    /// For the integer types.
+    Int(i64),
+    /// For Float.
+    Float(f32),
+    /// For Double.
+    Double(f64),
+    /// For VarChar.
+    Text(String),
+    /// For JSON: its text.
+    Json(String),
+}
+
+impl DefaultValue {
+    /// The value as text, as Arrow field metadata keeps it.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Bool(v) => v.to_string(),
+            Self::Int(v) => v.to_string(),
+            Self::Float(v) => v.to_string(),
+            Self::Double(v) => v.to_string(),
+            Self::Text(v) | Self::Json(v) => v.clone(),
+        }
+    }
+}
+
+/// One field of a schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldSchema {
+    /// Number that never changes; user fields count from [`FIRST_FIELD_ID`].
+    pub id: i64,
+    /// Name, unique in the schema.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Type.
+    pub data_type: DataType,
+    /// Whether null is a value.
+    pub nullable: bool,
+    /// What a row gets that does not name the field.
+    pub default_value: Option<DefaultValue>,
+    /// Whether this is the primary key.
+    pub is_primary: bool,
+    /// Whether the engine makes the key.
+    pub auto_id: bool,
+    /// Whether rows are spread over partitions by this field.
+    pub is_partition_key: bool,
+    /// Whether rows are to be ordered by this field.
+    pub is_clustering_key: bool,
+    /// Further parameters as given, kept for describing (`mmap.enabled`, …).
+    pub params: BTreeMap<String, String>,
+}
+
+impl FieldSchema {
+    /// A plain field: not null, no default, no key.
+    pub fn new(name: impl Into<String>, data_type: DataType) -> Self {
+        Self {
+            id: 0,
+            name: name.into(),
+            description: String::new(),
+            data_type,
+            nullable: false,
+            default_value: None,
+            is_primary: false,
+            auto_id: false,
+            is_partition_key: false,
+            is_clustering_key: false,
+            params: BTreeMap::new(),
+        }
+    }
+
+    /// Makes it the primary key.
+    pub fn primary(mut self) -> Self {
+        self.is_primary = true;
+        self
+    }
+
+    /// Lets the engine make the keys.
+    pub fn auto_id(mut self) -> Self {
+        self.auto_id = true;
+        self
+    }
+
+    /// Allows null.
+    pub fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
+
+    /// Sets the default.
+    pub fn default_value(mut self, value: DefaultValue) -> Self {
+        self.default_value = Some(value);
+        self
+    }
+
+    /// The Arrow field; JSON carries the metadata `elanus:type = json`.
+    pub fn to_arrow(&self) -> ArrowField {
+        let mut metadata = std::collections::HashMap::new();
+        if self.data_type == DataType::Json {
+            metadata.insert(TYPE_METADATA.to_string(), "json".to_string());
+        }
+        if let Some(default) = &self.default_value {
+            metadata.insert(DEFAULT_METADATA.to_string(), default.to_text());
+        }
+        ArrowField::new(&self.name, self.data_type.to_arrow(), self.nullable)
+            .with_metadata(metadata)
+    }
+}
+
+/// The schema of a collection.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CollectionSchema {
+    /// Free text.
+    pub description: String,
+    /// User fields in order.
+    pub fields: Vec<FieldSchema>,
+    /// Whether rows may carry fields that the schema does not name; they are kept in `$meta`.
+    pub enable_dynamic_field: bool,
+}
+
+impl CollectionSchema {
+    /// A schema of these fields, numbered in order.
+    pub fn new(fields: Vec<FieldSchema>) -> Self {
+        let mut schema = Self { description: String::new(), fields, enable_dynamic_field: false };
+        schema.number_fields();
+        schema
+    }
+
+    /// Accepts fields that the schema does not name.
+    pub fn with_dynamic_field(mut self) -> Self {
+        self.enable_dynamic_field = true;
+        self
+    }
+
+    /// Gives ids to fields that have none.
+    pub fn number_fields(&mut self) {
+        let mut next =
+            self.fields.iter().map(|f| f.id + 1).max().unwrap_or(0).max(FIRST_FIELD_ID);
+        for field in &mut self.fields {
+            if field.id == 0 {
+                field.id = next;
+                next += 1;
+            }
+        }
+    }
+
+    /// The field of that name, or an error that lists near names.
+    pub fn field(&self, name: &str) -> Result<&FieldSchema> {
+        self.fields.iter().find(|f| f.name == name).ok_or_else(|| {
+            let hint = nearest_name(name, self.fields.iter().map(|f| f.name.as_str()))
+                .map(|n| format!("; did you mean \"{n}\"?"))
+                .unwrap_or_default();
+            Error::not_found(Subject::Field, format!("field {name} not exist{hint}"))
+        })
+    }
+
+    /// Whether the schema names that field.
+    pub fn has_field(&self, name: &str) -> bool {
+        self.fields.iter().any(|f| f.name == name)
+    }
+
+    /// The primary key field.
+    pub fn primary(&self) -> Result<&FieldSchema> {
+        self.fields.iter().find(|f| f.is_primary).ok_or_else(|| {
+            Error::invalid(Subject::Schema, "schema has no primary key field")
+        })
+    }
+
+    /// The vector fields in order.
+    pub fn vector_fields(&self) -> impl Iterator<Item = &FieldSchema> {
+        self.fields.iter().filter(|f| f.data_type.is_vector())
+    }
+
+    /// The partition key field, if declared.
+    pub fn partition_key(&self) -> Option<&FieldSchema> {
+        self.fields.iter().find(|f| f.is_partition_key)
+    }
+
+    /// Columns as readers see them: the fields, then `$meta` where dynamic fields are on.
+    pub fn to_arrow(&self) -> SchemaRef {
+        let mut fields: Vec<ArrowField> = self.fields.iter().map(FieldSchema::to_arrow).collect();
+        if self.enable_dynamic_field {
+            fields.push(Self::dynamic_arrow_field());
+        }
+        Arc::new(ArrowSchema::new(fields))
+    }
+
+    /// Columns as segment files hold them: [`Self::to_arrow`], then `_ts`.
+    pub fn to_storage_arrow(&self) -> SchemaRef {
+        let mut fields: Vec<_> = self.to_arrow().fields().iter().cloned().collect();
+        fields.push(Arc::new(ArrowField::new(TIMESTAMP_FIELD, ArrowType::UInt64, false)));
+        Arc::new(ArrowSchema::new(fields))
+    }
+
+    fn dynamic_arrow_field() -> ArrowField {
+        ArrowField::new(DYNAMIC_FIELD, ArrowType::Utf8, false)
+            .with_metadata([(TYPE_METADATA.into(), "json".into())].into())
+    }
+}

@@ -1,0 +1,165 @@
+//! Exact search: every allowed row is compared.
+//!
+//! The scan runs in single precision with a margin of extra candidates; those are scored again in double
+//! precision by one sequential reference, so that a score does not depend on the processor.
+
+use elanus_kernels::{Kernels, Metric, exact_score};
+
+use super::topk::TopK;
+use super::{SearchUnit, UnitHit, UnitQuery, VectorIndex};
+use crate::core::error::{Error, Result, Subject};
+
+/// Rows scored per step: their vectors stay in the cache while all queries of a batch see them.
+const BLOCK_ROWS: usize = 256;
+/// Candidates beyond `top_k` that are scored again.
+const MARGIN: usize = 32;
+
+/// Exact search by scanning.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FlatIndex;
+
+impl VectorIndex for FlatIndex {
+    fn search(
+        &self,
+        unit: &SearchUnit<'_>,
+        query: &UnitQuery<'_>,
+    ) -> Result<(Vec<Vec<UnitHit>>, u64)> {
+        if let Some(wrong) = query.queries.iter().find(|q| q.len() != unit.dim) {
+            return Err(Error::invalid(
+                Subject::Field,
+                format!(
+                    "vector dimension mismatch, expected vector size(byte) {}, actual {}.",
+                    4 * unit.dim,
+                    4 * wrong.len()
+                ),
+            ));
+        }
+        let kept = query.top_k.saturating_add(MARGIN).min(unit.allowed.count());
+        // With a range every row in it counts, so the margin must not cut it: the range is applied
+        // in the scan, a little wider, and exactly in the end.
+        let mut tops: Vec<TopK<'_>> =
+            query.queries.iter().map(|_| TopK::new(kept, unit.keys)).collect();
+        let scan = Scan::new(unit, query);
+        let mut scores = vec![0.0; BLOCK_ROWS];
+        for (from, to) in unit.allowed.runs() {
+            for start in (from..to).step_by(BLOCK_ROWS) {
+                let end = to.min(start + BLOCK_ROWS);
+                let rows = &unit.vectors[start * unit.dim..end * unit.dim];
+                for (at, top) in tops.iter_mut().enumerate() {
+                    let out = &mut scores[..end - start];
+                    scan.distances(at, rows, out);
+                    for (row, distance) in (start..end).zip(out) {
+                        top.push(*distance, row as u32);
+                    }
+                }
+            }
+        }
+        let hits = tops.into_iter().zip(query.queries).map(|(top, q)| finish(unit, query, top, q));
+        Ok((hits.collect(), (unit.allowed.count() * query.queries.len()) as u64))
+    }
+}
+
+struct Scan<'a> {
+    kernels: Kernels,
+    query: &'a UnitQuery<'a>,
+    dim: usize,
+    far: Vec<f32>,
+}
+
+impl<'a> Scan<'a> {
+    fn new(unit: &SearchUnit<'_>, query: &'a UnitQuery<'a>) -> Self {
+        let far = match (query.range.and_then(|r| r.range_filter), query.metric) {
+            // Rows nearer than the range would push those inside it out of the top k.
+            (Some(near), _) => vec![near as f32],
+            _ => Vec::new(),
+        };
+        Self { kernels: Kernels::best(), query, dim: unit.dim, far }
+    }
+
+    /// Distances (smaller is nearer) of a block of rows to a query.
+    fn distances(&self, at: usize, rows: &[f32], out: &mut [f32]) {
+        let query = &self.query.queries[at];
+        match self.query.metric {
+            Metric::L2 => self.kernels.l2_rows(query, rows, out),
+            Metric::Ip => self.kernels.dot_rows(query, rows, out),
+            Metric::Cosine => {
+                self.kernels.dot_rows(query, rows, out);
+                let query_norm = self.kernels.norm_squared(query).sqrt();
+                for (score, row) in out.iter_mut().zip(rows.chunks_exact(self.dim.max(1))) {
+                    let norms = query_norm * self.kernels.norm_squared(row).sqrt();
+                    *score = if norms > 0.0 { *score / norms } else { 0.0 };
+                }
+            }
+        }
+        let higher = self.query.metric.higher_is_nearer();
+        if let Some(near) = self.far.first() {
+            let slack = near.abs() * 1e-5 + 1e-6;
+            for score in out.iter_mut() {
+                let too_near = if higher { *score > near + slack } else { *score < near - slack };
+                if too_near {
+                    *score = if higher { f32::NEG_INFINITY } else { f32::INFINITY };
+                }
+            }
+        }
+        if higher {
+            out.iter_mut().for_each(|s| *s = -*s);
+        }
+    }
+}
+
+fn finish(
+    unit: &SearchUnit<'_>,
+    query: &UnitQuery<'_>,
+    top: TopK<'_>,
+    vector: &[f32],
+) -> Vec<UnitHit> {
+    let mut exact = TopK::new(query.top_k, unit.keys);
+    let sign = if query.metric.higher_is_nearer() { -1.0 } else { 1.0 };
+    for candidate in top.into_sorted() {
+        let at = candidate.row as usize * unit.dim;
+        let score = exact_score(query.metric, vector, &unit.vectors[at..at + unit.dim]);
+        if query.range.is_none_or(|r| r.holds(query.metric, score)) {
+            exact.push((sign * score) as f32, candidate.row);
+        }
+    }
+    let hits = exact.into_sorted().into_iter();
+    hits.map(|c| UnitHit { score: sign as f32 * c.distance, row: c.row }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::key::Keys;
+    use crate::core::rowset::RowSet;
+    use crate::index::ScoreRange;
+    use arrow::array::Int64Array;
+
+    fn search(metric: Metric, range: Option<ScoreRange>, allowed: &RowSet) -> Vec<(u32, f32)> {
+        let vectors = [0.0, 1.0, 1.0, 1.0, 3.0, 4.0, -1.0, 0.0];
+        let keys = Keys::Int(Int64Array::from(vec![0, 1, 2, 3]));
+        let unit = SearchUnit { vectors: &vectors, dim: 2, allowed, keys: &keys };
+        let queries = [vec![1.0, 1.0]];
+        let query = UnitQuery { queries: &queries, metric, top_k: 10, range };
+        let (hits, _) = FlatIndex.search(&unit, &query).unwrap();
+        hits[0].iter().map(|h| (h.row, h.score)).collect()
+    }
+
+    #[test]
+    fn each_metric_orders_its_own_way() {
+        let all = RowSet::all(4);
+        assert_eq!(search(Metric::L2, None, &all), [(1, 0.0), (0, 1.0), (3, 5.0), (2, 13.0)]);
+        assert_eq!(search(Metric::Ip, None, &all), [(2, 7.0), (1, 2.0), (0, 1.0), (3, -1.0)]);
+        let cosine: Vec<u32> = search(Metric::Cosine, None, &all).iter().map(|h| h.0).collect();
+        assert_eq!(cosine, [1, 2, 0, 3]);
+    }
+
+    #[test]
+    fn ranges_and_row_sets_bound_the_answer() {
+        let all = RowSet::all(4);
+        let range = Some(ScoreRange { radius: 13.0, range_filter: Some(1.0) });
+        assert_eq!(search(Metric::L2, range, &all), [(0, 1.0), (3, 5.0)]);
+        let range = Some(ScoreRange { radius: 1.0, range_filter: Some(2.0) });
+        assert_eq!(search(Metric::Ip, range, &all), [(1, 2.0)]);
+        assert_eq!(search(Metric::L2, None, &RowSet::range(4, 2, 4)), [(3, 5.0), (2, 13.0)]);
+    }
+}

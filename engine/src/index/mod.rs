@@ -1,0 +1,73 @@
+//! Vector search inside one unit of rows. The clustered index joins here as a second [`VectorIndex`].
+
+pub mod flat;
+pub mod topk;
+
+use crate::core::error::Result;
+use crate::core::key::Keys;
+use crate::core::rowset::RowSet;
+
+pub use elanus_kernels::Metric;
+
+/// What one unit of rows offers to a search.
+#[derive(Debug, Clone, Copy)]
+pub struct SearchUnit<'a> {
+    /// Row-major `[rows, dim]`.
+    pub vectors: &'a [f32],
+    /// Dimensions.
+    pub dim: usize,
+    /// Rows that may be answered: filter, deletes and null vectors are taken off.
+    pub allowed: &'a RowSet,
+    /// Primary keys; equal scores are ordered by them.
+    pub keys: &'a Keys,
+}
+
+/// What a search asks of a unit.
+#[derive(Debug, Clone)]
+pub struct UnitQuery<'a> {
+    /// Each `dim` long.
+    pub queries: &'a [Vec<f32>],
+    /// Metric.
+    pub metric: Metric,
+    /// Results of each query.
+    pub top_k: usize,
+    /// Only scores in this range.
+    pub range: Option<ScoreRange>,
+}
+
+/// Bounds on scores, in Milvus's sense: for L2 `range_filter <= score < radius`,
+/// for IP and COSINE `radius < score <= range_filter`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoreRange {
+    /// The far bound, outside.
+    pub radius: f64,
+    /// The near bound, inside; none: no bound.
+    pub range_filter: Option<f64>,
+}
+
+impl ScoreRange {
+    /// Whether a score is in the range.
+    pub fn holds(&self, metric: Metric, score: f64) -> bool {
+        let near = self.range_filter;
+        if metric.higher_is_nearer() {
+            score > self.radius && near.is_none_or(|n| score <= n)
+        } else {
+            score < self.radius && near.is_none_or(|n| score >= n)
+        }
+    }
+}
+
+/// One result in a unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnitHit {
+    /// Score in the user's sense.
+    pub score: f32,
+    /// Row of the unit.
+    pub row: u32,
+}
+
+/// Finds the nearest rows of a unit. An implementation may skip rows only if they cannot be answers.
+pub trait VectorIndex: Send + Sync {
+    /// The best rows of each query, best first, at most `top_k`; and how many rows were compared.
+    fn search(&self, unit: &SearchUnit<'_>, query: &UnitQuery<'_>) -> Result<(Vec<Vec<UnitHit>>, u64)>;
+}

@@ -1,0 +1,172 @@
+//! Which files of a collection are garbage, and their removal. Does not depend on compaction.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::commit;
+use super::manifest::Manifest;
+use crate::core::error::Result;
+use crate::core::settings::GcSettings;
+use crate::storage::bucket::{Bucket, FileEntry};
+
+/// What a collection's folder holds, and what protects it.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// All files.
+    pub files: Vec<FileEntry>,
+    /// Manifest numbers with the time of their publishing, ascending.
+    pub versions: Vec<(u64, u64)>,
+    /// Files that protected manifests name.
+    pub named: HashSet<String>,
+    /// Whether the collection is dropped, and since when.
+    pub dropped_ms: Option<u64>,
+}
+
+/// What was removed.
+#[derive(Debug, Default, Clone, Copy, serde::Serialize)]
+pub struct GcReport {
+    /// Files removed.
+    pub removed_files: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+    /// Useless files that are too young to go.
+    pub kept_young: u64,
+}
+
+impl GcReport {
+    /// Adds another report.
+    pub fn add(&mut self, other: Self) {
+        self.removed_files += other.removed_files;
+        self.removed_bytes += other.removed_bytes;
+        self.kept_young += other.kept_young;
+    }
+}
+
+/// Versions that protect their files: the newest, and each that was the newest within the grace time.
+pub fn protected(versions: &[(u64, u64)], grace_ms: u64, now_ms: u64) -> Vec<u64> {
+    let mut kept: Vec<u64> = versions
+        .windows(2)
+        .filter(|pair| pair[1].1.saturating_add(grace_ms) > now_ms)
+        .map(|pair| pair[0].0)
+        .collect();
+    kept.extend(versions.last().map(|(version, _)| *version));
+    kept
+}
+
+/// Reads a collection's folder and its protected manifests.
+pub async fn find(
+    bucket: &Bucket,
+    collection_id: u64,
+    settings: &GcSettings,
+    now_ms: u64,
+) -> Result<Findings> {
+    let versions = commit::versions(bucket, collection_id).await?;
+    let mut findings = Findings {
+        files: bucket.list(&Manifest::folder(collection_id)).await?,
+        versions,
+        ..Default::default()
+    };
+    for version in protected(&findings.versions, settings.grace_ms, now_ms) {
+        let manifest = commit::read(bucket, collection_id, version).await?;
+        for segment in &manifest.segments {
+            let folder = Manifest::segment_folder(collection_id, segment.id);
+            findings.named.extend(segment.files().map(|f| format!("{folder}/{}", f.name)));
+        }
+        if manifest.dropped {
+            findings.dropped_ms = findings.versions.last().map(|(_, at)| *at);
+        }
+    }
+    Ok(findings)
+}
+
+/// The files to remove, data before manifests; and how many useless ones are too young.
+///
+/// `in_use` says of a path that a reader or a running job of this process needs it.
+pub fn garbage(
+    findings: &Findings,
+    settings: &GcSettings,
+    now_ms: u64,
+    in_use: impl Fn(&str) -> bool,
+) -> (Vec<FileEntry>, u64) {
+    let mut remove = Vec::new();
+    let mut manifests = BTreeMap::new();
+    let mut young = 0;
+    let old = |at: u64| at.saturating_add(settings.grace_ms) <= now_ms;
+    let gone = findings.dropped_ms.is_some_and(old);
+    for file in &findings.files {
+        if file.path.contains("/manifest/") {
+            manifests.insert(file.path.clone(), file.clone());
+        } else if (gone || !findings.named.contains(&file.path)) && !in_use(&file.path) {
+            if old(file.modified_ms) {
+                remove.push(file.clone());
+            } else {
+                young += 1;
+            }
+        }
+    }
+    let keep = if gone && young == 0 { 0 } else { settings.keep_manifests + 1 };
+    let excess = manifests.len().saturating_sub(keep);
+    remove.extend(manifests.into_values().take(excess).filter(|f| old(f.modified_ms)));
+    (remove, young)
+}
+
+/// Removes the garbage of one collection.
+pub async fn collect(
+    bucket: &Bucket,
+    collection_id: u64,
+    settings: &GcSettings,
+    now_ms: u64,
+    in_use: impl Fn(&str) -> bool,
+) -> Result<GcReport> {
+    let findings = find(bucket, collection_id, settings, now_ms).await?;
+    let (remove, kept_young) = garbage(&findings, settings, now_ms, in_use);
+    let mut report = GcReport { kept_young, ..Default::default() };
+    for file in remove {
+        bucket.delete(&file.path).await?;
+        report.removed_files += 1;
+        report.removed_bytes += file.size_bytes;
+    }
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, modified_ms: u64) -> FileEntry {
+        FileEntry { path: path.into(), size_bytes: 1, modified_ms }
+    }
+
+    #[test]
+    fn a_version_protects_its_files_for_the_grace_time_after_it_was_replaced() {
+        let versions = [(1, 100), (2, 200), (3, 900)];
+        assert_eq!(protected(&versions, 500, 1000), vec![2, 3]);
+        assert_eq!(protected(&versions, 500, 2000), vec![3]);
+    }
+
+    #[test]
+    fn only_old_unnamed_unused_files_go() {
+        let settings = GcSettings { interval_ms: 1, grace_ms: 100, keep_manifests: 1 };
+        let mut findings = Findings {
+            files: vec![
+                file("c/segments/1/data", 0),
+                file("c/segments/2/data", 0),
+                file("c/segments/3/data", 950),
+                file("c/segments/4/data", 0),
+                file("c/manifest/1", 0),
+                file("c/manifest/2", 0),
+                file("c/manifest/3", 0),
+            ],
+            named: HashSet::from(["c/segments/1/data".to_string()]),
+            ..Default::default()
+        };
+        let list = |f: &Findings| {
+            let (remove, young) = garbage(f, &settings, 1000, |p| p.contains("/4/"));
+            (remove.into_iter().map(|f| f.path).collect::<Vec<_>>(), young)
+        };
+        let expected = vec!["c/segments/2/data".to_string(), "c/manifest/1".to_string()];
+        assert_eq!(list(&findings), (expected, 1));
+        findings.dropped_ms = Some(0);
+        findings.files.retain(|f| !f.path.contains("/3/") && !f.path.contains("/4/"));
+        assert_eq!(list(&findings).0.len(), 5);
+    }
+}

@@ -1,0 +1,229 @@
+//! A manifest: one immutable version of a collection, with edits that return the next one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::core::key::Key;
+use crate::core::schema::{CollectionSchema, DefaultValue};
+use crate::core::time::Timestamp;
+
+/// Version of the bytes that this code writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A file that a manifest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileMeta {
+    /// Name within the segment's folder.
+    pub name: String,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// XXH3-64 of all bytes.
+    pub xxh3: u64,
+}
+
+/// Bounds of a column in a segment, as the manifest keeps them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnBounds {
+    /// Column.
+    pub column: String,
+    /// Smallest and largest value; none when unknown.
+    pub range: Option<(DefaultValue, DefaultValue)>,
+    /// Number of nulls.
+    pub nulls: u64,
+}
+
+/// A sealed segment as the manifest describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentMeta {
+    /// Number, never used again.
+    pub id: u64,
+    /// Partition of all its rows.
+    pub partition_id: u64,
+    /// 0 from a flush, one more than its inputs' highest from a compaction.
+    pub level: u32,
+    /// Rows, deleted ones included.
+    pub rows: u64,
+    /// Smallest commit timestamp of a row.
+    pub min_ts: Timestamp,
+    /// Largest commit timestamp of a row.
+    pub max_ts: Timestamp,
+    /// The Lance file.
+    pub data: FileMeta,
+    /// The key index.
+    pub keys: FileMeta,
+    /// The delete set, once a row is deleted.
+    pub deletes: Option<FileMeta>,
+    /// Entries in that file.
+    pub deleted_rows: u64,
+    /// Bounds by column.
+    pub columns: Vec<ColumnBounds>,
+    /// Timestamp of the schema it was written under.
+    pub schema_ts: Timestamp,
+    /// Smallest and largest primary key; none in a segment of no rows.
+    pub key_range: Option<(Key, Key)>,
+    /// Codebook its rows are ordered by; 0: none.
+    pub codebook_version: u64,
+}
+
+impl SegmentMeta {
+    /// Bytes of all its files.
+    pub fn size_bytes(&self) -> u64 {
+        let deletes = self.deletes.as_ref().map_or(0, |d| d.size_bytes);
+        self.data.size_bytes + self.keys.size_bytes + deletes
+    }
+
+    /// The files, by path within the segment's folder.
+    pub fn files(&self) -> impl Iterator<Item = &FileMeta> {
+        [&self.data, &self.keys].into_iter().chain(&self.deletes)
+    }
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionInfo {
+    /// Number.
+    pub id: u64,
+    /// Name.
+    pub name: String,
+    /// When it was made.
+    pub created_ts: Timestamp,
+}
+
+/// An index as asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexInfo {
+    /// Number.
+    pub id: u64,
+    /// Name.
+    pub name: String,
+    /// Field.
+    pub field: String,
+    /// `index_type`, `metric_type`, …
+    pub params: BTreeMap<String, String>,
+}
+
+/// Centroids and rotation that segments share; filled by the clustered index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodebookMeta {
+    /// Vector field.
+    pub field: String,
+    /// Number, only grows.
+    pub version: u64,
+    /// The file.
+    pub file: FileMeta,
+}
+
+/// One version of a collection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// Number of this version.
+    pub version: u64,
+    /// Writer that published it.
+    pub epoch: u64,
+    /// Number of the collection.
+    pub collection_id: u64,
+    /// Database.
+    pub database: String,
+    /// Name.
+    pub name: String,
+    /// Other names.
+    pub aliases: Vec<String>,
+    /// Schema.
+    pub schema: Arc<CollectionSchema>,
+    /// Properties as given.
+    pub properties: BTreeMap<String, String>,
+    /// Shards as asked for; one machine uses one.
+    pub shards: u32,
+    /// Milvus's consistency level as asked for.
+    pub consistency_level: u32,
+    /// Partitions asked for with a partition key.
+    pub requested_partitions: u32,
+    /// Partitions in order of creation.
+    pub partitions: Vec<PartitionInfo>,
+    /// Indexes.
+    pub indexes: Vec<IndexInfo>,
+    /// Segments, oldest rows first.
+    pub segments: Vec<Arc<SegmentMeta>>,
+    /// Next number of a segment.
+    pub next_segment_id: u64,
+    /// Next number of a partition or index.
+    pub next_object_id: u64,
+    /// Every write at or before it is in the segments and their delete sets.
+    pub flushed_ts: Timestamp,
+    /// When the collection was made.
+    pub created_ts: Timestamp,
+    /// When the schema last changed.
+    pub schema_ts: Timestamp,
+    /// Whether it serves searches over the wire.
+    pub loaded: bool,
+    /// With `loaded`: only these partitions; none: all.
+    pub loaded_partitions: Vec<u64>,
+    /// Whether this is the last version of a dropped collection.
+    pub dropped: bool,
+    /// Codebooks that segments name.
+    pub codebooks: Vec<CodebookMeta>,
+}
+
+/// What a flush or compaction puts in place of what.
+#[derive(Debug, Clone, Default)]
+pub struct SegmentEdit {
+    /// Segments that go, by number.
+    pub remove: Vec<u64>,
+    /// Segments that come.
+    pub add: Vec<Arc<SegmentMeta>>,
+    /// With a flush: the timestamp that is now in the segments.
+    pub flushed_ts: Option<Timestamp>,
+}
+
+impl Manifest {
+    /// The next version with other segments. New ones take the place of the first that goes, so that the
+    /// order of age is kept; those of a flush come last.
+    pub fn with_segments(&self, edit: &SegmentEdit) -> Self {
+        let mut next = self.clone();
+        let place = self
+            .segments
+            .iter()
+            .position(|s| edit.remove.contains(&s.id))
+            .unwrap_or(self.segments.len());
+        next.segments.retain(|s| !edit.remove.contains(&s.id));
+        let place = place.min(next.segments.len());
+        next.segments.splice(place..place, edit.add.iter().cloned());
+        next.flushed_ts = edit.flushed_ts.unwrap_or(self.flushed_ts).max(self.flushed_ts);
+        next
+    }
+
+    /// The next version without a partition and its segments.
+    pub fn without_partition(&self, id: u64) -> Self {
+        let mut next = self.clone();
+        next.partitions.retain(|p| p.id != id);
+        next.loaded_partitions.retain(|p| *p != id);
+        next.segments.retain(|s| s.partition_id != id);
+        next
+    }
+
+    /// The partition of that name.
+    pub fn partition(&self, name: &str) -> Option<&PartitionInfo> {
+        self.partitions.iter().find(|p| p.name == name)
+    }
+
+    /// Milliseconds that rows live, from the property `collection.ttl.seconds`; none: for ever.
+    pub fn ttl_ms(&self) -> Option<u64> {
+        let seconds: i64 = self.properties.get("collection.ttl.seconds")?.parse().ok()?;
+        u64::try_from(seconds).ok().filter(|s| *s > 0).map(|s| s.saturating_mul(1000))
+    }
+
+    /// Folder of the collection in the bucket.
+    pub fn folder(collection_id: u64) -> String {
+        format!("collections/{collection_id}")
+    }
+
+    /// Path of a version of the manifest.
+    pub fn path(collection_id: u64, version: u64) -> String {
+        format!("{}/manifest/{version:020}", Self::folder(collection_id))
+    }
+
+    /// Folder of a segment in the bucket.
+    pub fn segment_folder(collection_id: u64, segment_id: u64) -> String {
+        format!("{}/segments/{segment_id:020}", Self::folder(collection_id))
+    }
+}

@@ -1,0 +1,10 @@
+//! The tree of segments: its versions, what to merge when, and what is garbage.
+
+pub mod commit;
+pub mod compact;
+pub mod gc;
+pub mod info;
+pub mod invariants;
+pub mod manifest;
+pub mod manifest_codec;
+pub mod plan;

@@ -1,0 +1,116 @@
+//! Columns of segments in memory, the least used given up first.
+
+use std::collections::HashMap;
+
+use arrow::array::ArrayRef;
+use parking_lot::Mutex;
+
+/// Segment folder and column.
+pub type ColumnKey = (String, String);
+
+/// Whole columns of segments, up to a number of bytes.
+#[derive(Debug)]
+pub struct ColumnCache {
+    capacity_bytes: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    columns: HashMap<ColumnKey, Entry>,
+    bytes: usize,
+    tick: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    column: ArrayRef,
+    bytes: usize,
+    used: u64,
+}
+
+impl ColumnCache {
+    /// An empty cache.
+    pub fn new(capacity_bytes: usize) -> Self {
+        Self { capacity_bytes, state: Mutex::default() }
+    }
+
+    /// A column, if it is there.
+    pub fn get(&self, key: &ColumnKey) -> Option<ArrayRef> {
+        let mut state = self.state.lock();
+        state.tick += 1;
+        let tick = state.tick;
+        let entry = state.columns.get_mut(key)?;
+        entry.used = tick;
+        Some(entry.column.clone())
+    }
+
+    /// Keeps a column; others go if there is no room. One larger than the cache is not kept.
+    pub fn put(&self, key: ColumnKey, column: ArrayRef) {
+        let bytes = column.get_array_memory_size();
+        if bytes > self.capacity_bytes {
+            return;
+        }
+        let mut state = self.state.lock();
+        state.tick += 1;
+        let used = state.tick;
+        if let Some(old) = state.columns.insert(key, Entry { column, bytes, used }) {
+            state.bytes -= old.bytes;
+        }
+        state.bytes += bytes;
+        while state.bytes > self.capacity_bytes {
+            let oldest = state.columns.iter().min_by_key(|(_, e)| e.used).map(|(k, _)| k.clone());
+            let Some(oldest) = oldest else { break };
+            if let Some(entry) = state.columns.remove(&oldest) {
+                state.bytes -= entry.bytes;
+            }
+        }
+    }
+
+    /// Forgets the columns of a segment.
+    pub fn remove_folder(&self, folder: &str) {
+        let mut state = self.state.lock();
+        let mut freed = 0;
+        state.columns.retain(|(its_folder, _), entry| {
+            let keep = its_folder != folder;
+            freed += if keep { 0 } else { entry.bytes };
+            keep
+        });
+        state.bytes -= freed;
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    fn column(values: usize) -> ArrayRef {
+        Arc::new(Int64Array::from(vec![1; values]))
+    }
+
+    #[test]
+    fn the_least_used_column_goes_first_and_bytes_stay_below_the_capacity() {
+        let cache = ColumnCache::new(3 * column(100).get_array_memory_size());
+        let key = |n: usize| ("s".to_string(), n.to_string());
+        for n in 0..3 {
+            cache.put(key(n), column(100));
+        }
+        assert!(cache.get(&key(0)).is_some());
+        cache.put(key(3), column(100));
+        assert!(cache.get(&key(1)).is_none());
+        assert!(cache.get(&key(0)).is_some());
+        cache.put(key(9), column(100_000));
+        assert!(cache.get(&key(9)).is_none());
+        cache.remove_folder("s");
+        assert_eq!(cache.bytes(), 0);
+    }
+}

@@ -1,0 +1,67 @@
+//! What all segments of a store share: the bucket, Lance's view of it, the column cache.
+
+use std::sync::Arc;
+
+use lance_core::cache::LanceCache;
+use lance_io::object_store::ObjectStore as LanceStore;
+use lance_io::scheduler::{ScanScheduler, SchedulerConfig};
+use url::Url;
+
+use super::cache::ColumnCache;
+use crate::core::error::{Error, Result};
+use crate::storage::bucket::Bucket;
+
+/// Read block on a local disk: rows are taken one by one, neighbours are few.
+const LOCAL_BLOCK_BYTES: usize = 4 << 10;
+/// Read block on an object store: a request costs more than the bytes.
+const REMOTE_BLOCK_BYTES: usize = 64 << 10;
+/// Memory for decoded metadata of Lance files.
+const METADATA_CACHE_BYTES: usize = 128 << 20;
+
+/// Shared by all segments of a store.
+pub struct SegmentFiles {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// Columns in memory.
+    pub cache: ColumnCache,
+    pub(super) store: Arc<LanceStore>,
+    pub(super) scheduler: Arc<ScanScheduler>,
+    pub(super) metadata_cache: LanceCache,
+}
+
+impl std::fmt::Debug for SegmentFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SegmentFiles({})", self.bucket.name())
+    }
+}
+
+impl SegmentFiles {
+    /// Over a bucket, with so much memory for columns.
+    pub fn new(bucket: Bucket, cache_bytes: usize) -> Result<Self> {
+        let local = bucket.folder().is_some();
+        let block = if local { LOCAL_BLOCK_BYTES } else { REMOTE_BLOCK_BYTES };
+        // Lance writes its own local files without fsync. Under this scheme it goes through
+        // object_store instead, which syncs the file and its folder.
+        let url = Url::parse("file-object-store:///")
+            .map_err(|e| Error::internal(format!("a fixed URL: {e}")))?;
+        let store = Arc::new(LanceStore::new(
+            bucket.store().clone(),
+            url,
+            Some(block),
+            None,
+            false,
+            true,
+            8,
+            3,
+            None,
+        ));
+        let scheduler = ScanScheduler::new(store.clone(), SchedulerConfig::max_bandwidth(&store));
+        Ok(Self {
+            bucket,
+            cache: ColumnCache::new(cache_bytes),
+            store,
+            scheduler,
+            metadata_cache: LanceCache::with_capacity(METADATA_CACHE_BYTES),
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! Reads a segment's Lance file: whole columns, rows by position, or all in order.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::datatypes::SchemaRef;
+use futures::{Stream, StreamExt, TryStreamExt};
+use lance_encoding::decoder::{DecoderPlugins, FilterExpression};
+use lance_file::reader::{FileReader, FileReaderOptions, ReaderProjection};
+use lance_io::ReadBatchParams;
+use lance_io::utils::CachedFileSize;
+use object_store::path::Path;
+
+use super::files::SegmentFiles;
+use crate::core::error::{Error, Result, Subject};
+use crate::core::validate;
+
+const BATCH_ROWS: u32 = 8192;
+const READAHEAD: u32 = 4;
+
+/// An open Lance file.
+pub struct SegmentReader {
+    reader: Arc<FileReader>,
+    path: String,
+}
+
+impl std::fmt::Debug for SegmentReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SegmentReader({})", self.path)
+    }
+}
+
+impl SegmentReader {
+    /// Opens a file of that many bytes.
+    pub async fn open(files: &SegmentFiles, path: String, size_bytes: u64) -> Result<Self> {
+        let damaged = |e: lance_core::Error| unreadable(&path, e);
+        let size = CachedFileSize::new(size_bytes);
+        let scheduler =
+            files.scheduler.open_file(&Path::from(path.as_str()), &size).await.map_err(damaged)?;
+        let reader = FileReader::try_open(
+            scheduler,
+            None,
+            Arc::<DecoderPlugins>::default(),
+            &files.metadata_cache,
+            FileReaderOptions::default(),
+        )
+        .await
+        .map_err(damaged)?;
+        Ok(Self { reader: Arc::new(reader), path })
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        usize::try_from(self.reader.num_rows()).unwrap_or(usize::MAX)
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.reader.schema().field(column).is_some()
+    }
+
+    fn projection(&self, names: &[&str]) -> Result<ReaderProjection> {
+        lance_file::versions::reader_projection_from_column_names(
+            self.reader.version(),
+            self.reader.schema(),
+            names,
+        )
+        .map_err(|e| unreadable(&self.path, e))
+    }
+
+    async fn read(
+        &self,
+        names: &[&str],
+        rows: ReadBatchParams,
+        batch_rows: u32,
+    ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
+        let stream = self
+            .reader
+            .read_stream_projected(
+                rows,
+                batch_rows,
+                READAHEAD,
+                self.projection(names)?,
+                FilterExpression::no_filter(),
+            )
+            .await
+            .map_err(|e| unreadable(&self.path, e))?;
+        let path = self.path.clone();
+        Ok(stream.map(move |batch| batch.map_err(|e| unreadable(&path, e))))
+    }
+
+    /// One whole column. A column that the file lacks reads as the field's default.
+    pub async fn read_column(&self, schema: &SchemaRef, name: &str) -> Result<ArrayRef> {
+        if !self.has(name) {
+            return validate::absent_column(schema, name, self.rows());
+        }
+        let stream = self.read(&[name], ReadBatchParams::RangeFull, BATCH_ROWS * 8).await?;
+        let batches: Vec<RecordBatch> = stream.try_collect().await?;
+        let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(0).as_ref()).collect();
+        match parts.as_slice() {
+            [] => validate::absent_column(schema, name, 0),
+            parts => Ok(arrow::compute::concat(parts)?),
+        }
+    }
+
+    /// Some columns of some rows, which ascend without repetition.
+    pub async fn take(
+        &self,
+        schema: &SchemaRef,
+        names: &[String],
+        rows: &UInt32Array,
+    ) -> Result<Vec<ArrayRef>> {
+        let stored: Vec<&str> = names.iter().map(String::as_str).filter(|n| self.has(n)).collect();
+        let mut read: Vec<ArrayRef> = Vec::new();
+        if !stored.is_empty() && !rows.is_empty() {
+            let params = ReadBatchParams::Indices(rows.clone());
+            let batch_rows = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            let stream = self.read(&stored, params, batch_rows).await?;
+            let batches: Vec<RecordBatch> = stream.try_collect().await?;
+            let first = batches.first().ok_or_else(|| Error::internal("a take gave no rows"))?;
+            let batch = arrow::compute::concat_batches(&first.schema(), &batches)?;
+            read = stored
+                .iter()
+                .map(|n| {
+                    batch.column_by_name(n).cloned().ok_or_else(|| {
+                        Error::corrupted(&self.path, format!("column {n} was not read"))
+                    })
+                })
+                .collect::<Result<_>>()?;
+        }
+        let mut read = stored.iter().zip(read);
+        names
+            .iter()
+            .map(|name| {
+                if self.has(name) && !rows.is_empty() {
+                    let (_, column) =
+                        read.next().ok_or_else(|| Error::internal("a column of a take"))?;
+                    return Ok(column);
+                }
+                validate::absent_column(schema, name, rows.len())
+            })
+            .collect()
+    }
+
+    /// All rows in order, completed to a storage schema.
+    pub async fn scan(
+        &self,
+        storage_schema: &SchemaRef,
+    ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
+        let stored: Vec<&str> = storage_schema
+            .fields()
+            .iter()
+            .map(|f| f.name().as_str())
+            .filter(|n| self.has(n))
+            .collect();
+        let stream = self.read(&stored, ReadBatchParams::RangeFull, BATCH_ROWS).await?;
+        let schema = storage_schema.clone();
+        Ok(stream.map(move |batch| complete(&batch?, &schema)))
+    }
+}
+
+fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|f| match batch.column_by_name(f.name()) {
+            Some(column) => Ok(column.clone()),
+            None => validate::absent_column(schema, f.name(), batch.num_rows()),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+/// A Lance file that cannot be read is damaged, unless the store itself failed.
+fn unreadable(path: &str, e: lance_core::Error) -> Error {
+    match e {
+        lance_core::Error::NotFound { .. } => {
+            Error::not_found(Subject::Store, format!("{path} is not in the store"))
+        }
+        lance_core::Error::IO { .. } => Error::storage(path, e),
+        e => Error::corrupted(path, &e).with_source(e),
+    }
+}

@@ -1,0 +1,231 @@
+//! Flush: a frozen memtable becomes level-0 segments, one a partition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute;
+
+use super::memtable::{Memtable, MemtableUnit};
+use super::open::{Shard, make_segment};
+use super::publish::{Carry, Change, Source};
+use crate::core::error::Result;
+use crate::core::rowset::DeleteSet;
+use crate::core::time::Timestamp;
+use crate::lsm::compact::DROPPED;
+use crate::lsm::manifest::{ColumnBounds, FileMeta, Manifest, SegmentEdit, SegmentMeta};
+use crate::segment::writer::{SegmentWriter, Written};
+use crate::segment::{DATA_FILE, KEYS_FILE, Segment};
+
+impl Shard {
+    /// Freezes the active memtable and flushes all frozen ones: every row acknowledged before the call is
+    /// then in a published segment.
+    pub async fn flush(&self) -> Result<Arc<Manifest>> {
+        {
+            let _writing = self.write_lock.lock();
+            self.freeze_locked()?;
+        }
+        while self.flush_oldest().await? {}
+        Ok(self.tree().manifest.clone())
+    }
+
+    /// Flushes the oldest frozen memtable; `false` if there is none.
+    pub async fn flush_oldest(&self) -> Result<bool> {
+        let _flushing = self.flush_lock.lock().await;
+        let Some(memtable) = self.tree().frozen.first().cloned() else { return Ok(false) };
+        let outcome = self.flush_one(&memtable).await;
+        self.set_trouble(outcome.as_ref().err().cloned());
+        outcome?;
+        self.context.memtable_bytes.fetch_sub(memtable.bytes(), Ordering::Relaxed);
+        self.log.drop_generations(memtable.generation)?;
+        Ok(true)
+    }
+
+    async fn flush_one(&self, memtable: &Memtable) -> Result<()> {
+        let flushed_ts = memtable.max_ts();
+        // A record that is not durable may not reach a segment before the log.
+        self.log.progress().wait(flushed_ts).await?;
+        let manifest = self.tree().manifest.clone();
+        let mut partitions: BTreeMap<u64, Vec<MemtableUnit>> = BTreeMap::new();
+        for unit in memtable.units_at(flushed_ts) {
+            if manifest.partitions.iter().any(|p| p.id == unit.chunk.partition_id) {
+                partitions.entry(unit.chunk.partition_id).or_default().push(unit);
+            }
+        }
+        let mut begun = Vec::new();
+        let outcome = self.write_partitions(memtable, &manifest, partitions, &mut begun).await;
+        let published = match outcome {
+            Ok((change, metas)) => self.publish_flush(change, metas, flushed_ts).await,
+            Err(e) => Err(e),
+        };
+        begun.into_iter().for_each(|id| self.segment_done(id));
+        published
+    }
+
+    async fn publish_flush(
+        &self,
+        mut change: Change,
+        metas: Vec<Arc<SegmentMeta>>,
+        flushed_ts: Timestamp,
+    ) -> Result<()> {
+        let generation = change.flushed_generation;
+        let all = metas.clone();
+        let outcome = self
+            .publish(std::mem::take(&mut change), move |manifest| {
+                // A partition that was dropped meanwhile takes its new segment with it.
+                let add = all
+                    .into_iter()
+                    .filter(|s| manifest.partitions.iter().any(|p| p.id == s.partition_id))
+                    .collect();
+                let edit =
+                    SegmentEdit { remove: Vec::new(), add, flushed_ts: Some(flushed_ts) };
+                Ok(manifest.with_segments(&edit))
+            })
+            .await;
+        if outcome.is_ok() {
+            tracing::debug!(
+                "collection {}: flushed generation {generation:?} into {} segments",
+                self.collection_id,
+                metas.len()
+            );
+        }
+        outcome.map(|_| ())
+    }
+
+    async fn write_partitions(
+        &self,
+        memtable: &Memtable,
+        manifest: &Manifest,
+        partitions: BTreeMap<u64, Vec<MemtableUnit>>,
+        begun: &mut Vec<u64>,
+    ) -> Result<(Change, Vec<Arc<SegmentMeta>>)> {
+        let mut carry = Carry {
+            from: Source::Memtable(memtable.generation),
+            after: memtable.max_ts(),
+            targets: vec![0; memtable.rows()],
+            rows: vec![DROPPED; memtable.rows()],
+        };
+        let mut add = Vec::new();
+        let mut metas = Vec::new();
+        for (partition, units) in partitions {
+            let id = self.begin_segment();
+            begun.push(id);
+            let written = self.write_units(manifest, id, &units, add.len(), &mut carry).await?;
+            let Some(written) = written else { continue };
+            let (meta, segment) = self.describe(manifest, id, partition, 0, &written);
+            add.push(Arc::new(segment));
+            metas.push(Arc::new(meta));
+        }
+        let flushed_generation = Some(memtable.generation);
+        Ok((Change { add, carry: vec![carry], flushed_generation }, metas))
+    }
+
+    /// Writes the visible rows of some chunks and notes where each went.
+    async fn write_units(
+        &self,
+        manifest: &Manifest,
+        id: u64,
+        units: &[MemtableUnit],
+        target: usize,
+        carry: &mut Carry,
+    ) -> Result<Option<Written>> {
+        let schema = manifest.schema.to_storage_arrow();
+        let key = &manifest.schema.primary()?.name;
+        let folder = Manifest::segment_folder(self.collection_id, id);
+        let mut writer = SegmentWriter::create(&self.context.files, folder, &schema, key).await?;
+        for unit in units {
+            let chunk = &unit.chunk;
+            let mut next = writer.rows() as u32;
+            for row in unit.alive.iter() {
+                let position = chunk.start as usize + row;
+                carry.targets[position] = target as u32;
+                carry.rows[position] = next;
+                next += 1;
+            }
+            let mut columns: Vec<ArrayRef> = chunk.batch.columns().to_vec();
+            columns.push(Arc::new(UInt64Array::from(chunk.times.clone())));
+            let batch = RecordBatch::try_new(schema.clone(), columns)?;
+            let batch = if unit.alive.is_all() {
+                batch
+            } else {
+                let mask = BooleanArray::new(unit.alive.bits().clone(), None);
+                compute::filter_record_batch(&batch, &mask)?
+            };
+            if let Err(e) = writer.write(&batch).await {
+                writer.abort().await;
+                return Err(e);
+            }
+        }
+        writer.finish().await
+    }
+
+    /// What a manifest says of a written segment, and the segment in use.
+    pub(super) fn describe(
+        &self,
+        manifest: &Manifest,
+        id: u64,
+        partition_id: u64,
+        level: u32,
+        written: &Written,
+    ) -> (SegmentMeta, Segment) {
+        let file = |name: &str, (size_bytes, xxh3): (u64, u64)| FileMeta {
+            name: name.into(),
+            size_bytes,
+            xxh3,
+        };
+        let meta = SegmentMeta {
+            id,
+            partition_id,
+            level,
+            rows: written.rows as u64,
+            min_ts: written.min_ts,
+            max_ts: written.max_ts,
+            data: file(DATA_FILE, written.data),
+            keys: file(KEYS_FILE, written.keys_file),
+            deletes: None,
+            deleted_rows: 0,
+            columns: written
+                .bounds
+                .iter()
+                .map(|b| ColumnBounds {
+                    column: b.column.clone(),
+                    range: b.range.clone(),
+                    nulls: b.nulls,
+                })
+                .collect(),
+            schema_ts: manifest.schema_ts,
+            key_range: written.keys.range(),
+            codebook_version: 0,
+        };
+        let schema = manifest.schema.to_storage_arrow();
+        let segment = make_segment(
+            &self.context,
+            self.collection_id,
+            &meta,
+            &schema,
+            DeleteSet::default(),
+            Some(written.keys.clone()),
+        );
+        (meta, segment)
+    }
+
+    /// Publishes a change of everything but rows.
+    pub async fn alter(
+        &self,
+        edit: impl FnOnce(&Manifest) -> Result<Manifest>,
+    ) -> Result<Arc<Manifest>> {
+        self.publish(Change::default(), edit).await
+    }
+
+    /// Publishes a change that rows in the log must not see: writers wait, all rows are flushed, then it is
+    /// published. So the log never holds rows of two schemas, or of a partition that is gone.
+    pub async fn alter_flushed(
+        &self,
+        edit: impl FnOnce(&Manifest) -> Result<Manifest>,
+    ) -> Result<Arc<Manifest>> {
+        let _no_writers = self.write_gate.write().await;
+        self.flush().await?;
+        self.publish(Change::default(), edit).await
+    }
+}

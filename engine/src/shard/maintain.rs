@@ -1,0 +1,194 @@
+//! Background work of a shard: what is due, and doing it.
+
+use std::sync::Arc;
+
+use super::open::Shard;
+use super::publish::{Carry, Change, Source};
+use crate::core::error::{Error, Result};
+use crate::core::settings::Settings;
+use crate::core::time;
+use crate::lsm::compact::{MergeOrder, Merged, merge};
+use crate::lsm::manifest::{Manifest, SegmentEdit};
+use crate::lsm::plan::{self, Job, SegmentView};
+use crate::segment::Segment;
+
+/// How much a compaction is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompactMode {
+    /// What the planner finds due.
+    Planned,
+    /// Everything: as few segments as possible, no deleted row left.
+    All,
+}
+
+/// What compactions did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct CompactReport {
+    /// Merges done.
+    pub jobs: u64,
+    /// Segments at the start.
+    pub segments_before: u64,
+    /// Segments at the end.
+    pub segments_after: u64,
+    /// Rows written.
+    pub rows_written: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+}
+
+/// Whether the active memtable is due for a flush by its age: a pure decision.
+pub fn flush_due(rows: usize, created_ms: u64, now_ms: u64, settings: &Settings) -> bool {
+    let age = settings.memtable.max_age_ms;
+    rows > 0 && age > 0 && now_ms.saturating_sub(created_ms) >= age
+}
+
+impl Shard {
+    /// Does the flushes that are due.
+    pub async fn flush_due(&self) -> Result<()> {
+        let active = self.tree().active.clone();
+        let now = self.context.clock.now_ms();
+        let due = flush_due(active.rows(), active.created_ms, now, &self.context.settings);
+        if due || (self.context.memtables_full() && active.rows() > 0) {
+            let _writing = self.write_lock.lock();
+            self.freeze_locked()?;
+        }
+        while self.flush_oldest().await? {}
+        Ok(())
+    }
+
+    fn views(&self) -> Vec<SegmentView> {
+        let tree = self.tree();
+        let compacting = self.compacting.lock();
+        let deleted =
+            |id: u64| tree.segment(id).map_or(0, |s| s.with_deletes(|d| d.len())) as u64;
+        let mut views = plan::views(&tree.manifest, deleted);
+        views.retain(|v| !compacting.contains(&v.id));
+        views
+    }
+
+    /// The most urgent compaction that is due.
+    pub fn next_job(&self) -> Option<Job> {
+        let settings = &self.context.settings.compaction;
+        let ttl = self.tree().manifest.ttl_ms();
+        let jobs = plan::plan(&self.views(), settings, ttl, self.context.clock.now_ms());
+        jobs.into_iter().next()
+    }
+
+    /// Compacts now, and returns when it is done.
+    pub async fn compact(
+        &self,
+        mode: CompactMode,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<CompactReport> {
+        let mut report = CompactReport {
+            segments_before: self.tree().segments.len() as u64,
+            ..Default::default()
+        };
+        if mode == CompactMode::All {
+            for job in plan::plan_all(&self.views(), &self.context.settings.compaction) {
+                self.run_job(&job, &mut report, progress).await?;
+            }
+        }
+        // Rows past their time come last in `All`, and a merge may fill the next tier.
+        let mut rounds = 0;
+        while let Some(job) = self.next_job() {
+            self.run_job(&job, &mut report, progress).await?;
+            rounds += 1;
+            if rounds > 10_000 {
+                return Err(Error::internal("compaction does not come to an end"));
+            }
+        }
+        report.segments_after = self.tree().segments.len() as u64;
+        Ok(report)
+    }
+
+    /// Does one merge. A lost race (an input is gone) publishes nothing.
+    pub async fn run_job(
+        &self,
+        job: &Job,
+        report: &mut CompactReport,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<()> {
+        {
+            let mut compacting = self.compacting.lock();
+            if job.inputs.iter().any(|id| compacting.contains(id)) {
+                return Ok(());
+            }
+            compacting.extend(&job.inputs);
+        }
+        let id = self.begin_segment();
+        let outcome = self.merge_and_publish(job, id, report, progress).await;
+        self.segment_done(id);
+        let mut compacting = self.compacting.lock();
+        job.inputs.iter().for_each(|id| {
+            compacting.remove(id);
+        });
+        outcome
+    }
+
+    async fn merge_and_publish(
+        &self,
+        job: &Job,
+        id: u64,
+        report: &mut CompactReport,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<()> {
+        let tree = self.tree();
+        let inputs: Vec<Arc<Segment>> =
+            job.inputs.iter().filter_map(|id| tree.segment(*id).cloned()).collect();
+        if inputs.len() != job.inputs.len() {
+            return Ok(());
+        }
+        let at = self.visible_ts();
+        let now = self.context.clock.now_ms();
+        let ttl = tree.manifest.ttl_ms();
+        let expire_before = ttl.map_or(0, |ttl| time::from_millis(now.saturating_sub(ttl)));
+        let order = MergeOrder {
+            files: &self.context.files,
+            folder: Manifest::segment_folder(self.collection_id, id),
+            storage_schema: &tree.manifest.schema.to_storage_arrow(),
+            key_column: &tree.manifest.schema.primary()?.name,
+            at,
+            expire_before,
+        };
+        let Merged { written, row_maps } = merge(&order, &inputs, progress).await?;
+        let level = inputs.iter().map(|s| s.identity.level).max().unwrap_or(0) + 1;
+        let mut edit = SegmentEdit { remove: job.inputs.clone(), ..Default::default() };
+        let mut change = Change::default();
+        if let Some(written) = &written {
+            let (meta, segment) =
+                self.describe(&tree.manifest, id, job.partition_id, level, written);
+            edit.add.push(Arc::new(meta));
+            change.add.push(Arc::new(segment));
+            report.rows_written += written.rows as u64;
+            report.bytes_written += written.data.0 + written.keys_file.0;
+        }
+        change.carry = inputs
+            .iter()
+            .zip(row_maps)
+            .map(|(input, rows)| Carry {
+                from: Source::Segment(input.clone()),
+                after: at,
+                targets: Vec::new(),
+                rows,
+            })
+            .collect();
+        report.jobs += 1;
+        let lost = || Error::busy("an input of the compaction is gone");
+        let schema_ts = tree.manifest.schema_ts;
+        let outcome = self
+            .publish(change, |manifest| {
+                let there = |id: &u64| manifest.segments.iter().any(|s| s.id == *id);
+                if !edit.remove.iter().all(there) || manifest.schema_ts != schema_ts {
+                    return Err(lost());
+                }
+                Ok(manifest.with_segments(&edit))
+            })
+            .await;
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(e) if e.kind == crate::core::error::ErrorKind::Busy => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! One shard: the log position and memtables of its rows, and the tree of its segments.
+//!
+//! A collection on one machine is one shard.
+
+pub mod context;
+pub mod flush;
+pub mod maintain;
+pub mod memtable;
+pub mod open;
+pub mod publish;
+pub mod record;
+pub mod search;
+pub mod snapshot;
+pub mod tree;
+pub mod write;

@@ -1,0 +1,289 @@
+//! A shard: opening it, replaying its log, and the state that its parts share.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::datatypes::SchemaRef;
+use parking_lot::{Mutex, RwLock};
+
+use super::context::StoreContext;
+use super::memtable::Memtable;
+use super::record;
+use super::tree::Tree;
+use super::write;
+use crate::core::error::{Error, Result};
+use crate::core::rowset::DeleteSet;
+use crate::core::time::Timestamp;
+use crate::lsm::manifest::{Manifest, SegmentMeta};
+use crate::lsm::{commit, gc};
+use crate::segment::bounds::{self, Bounds};
+use crate::segment::keys::SegmentKeys;
+use crate::segment::{Segment, SegmentIdentity};
+use crate::storage::frame;
+use crate::storage::log::CollectionLog;
+
+/// One shard of a collection, open for writing.
+#[derive(Debug)]
+pub struct Shard {
+    /// What the store shares.
+    pub context: Arc<StoreContext>,
+    /// Number of the collection.
+    pub collection_id: u64,
+    pub(super) key_column: usize,
+    pub(super) epoch: u64,
+    pub(super) log: CollectionLog,
+    tree: RwLock<Arc<Tree>>,
+    /// Held while a write takes its timestamp and is applied, and while the tree is replaced.
+    pub(super) write_lock: Mutex<()>,
+    /// Read by writers, written by changes that must not meet any.
+    pub(super) write_gate: tokio::sync::RwLock<()>,
+    /// Held while a manifest is made and published.
+    pub(super) publish_lock: tokio::sync::Mutex<()>,
+    /// Held while a memtable is flushed.
+    pub(super) flush_lock: tokio::sync::Mutex<()>,
+    /// Segments that a compaction is reading.
+    pub(super) compacting: Mutex<HashSet<u64>>,
+    next_segment_id: AtomicU64,
+    /// Numbers of segments that a job is writing.
+    writing: Mutex<HashSet<u64>>,
+    /// Segments that left the tree but may have readers.
+    retired: Mutex<Vec<std::sync::Weak<Segment>>>,
+    trouble: Mutex<Option<Error>>,
+}
+
+impl Shard {
+    /// Makes the first manifest of a collection and opens it.
+    pub async fn create(context: Arc<StoreContext>, manifest: Manifest) -> Result<Self> {
+        commit::create(&context.files.bucket, &manifest).await?;
+        Self::open_at(context, manifest).await
+    }
+
+    /// Opens a collection: claims it with a new epoch, then replays its log.
+    pub async fn open(context: Arc<StoreContext>, head: Arc<Manifest>) -> Result<Self> {
+        let mut claimed = (*head).clone();
+        claimed.version += 1;
+        claimed.epoch += 1;
+        commit::publish(&context.files.bucket, &head, &claimed).await?;
+        Self::open_at(context, claimed).await
+    }
+
+    async fn open_at(context: Arc<StoreContext>, manifest: Manifest) -> Result<Self> {
+        let collection_id = manifest.collection_id;
+        let schema = manifest.schema.to_storage_arrow();
+        let mut segments = Vec::with_capacity(manifest.segments.len());
+        for meta in &manifest.segments {
+            segments.push(Arc::new(open_segment(&context, collection_id, meta, &schema).await?));
+        }
+        let log = CollectionLog::open(context.log.clone(), collection_id, manifest.flushed_ts)?;
+        let key_column = manifest.schema.fields.iter().position(|f| f.is_primary).unwrap_or(0);
+        let next = next_segment_id(&context, &manifest).await?;
+        let generation = log.begin_generation()?;
+        let now = context.clock.now_ms();
+        context.oracle.observe(manifest.flushed_ts.max(manifest.schema_ts));
+        let shard = Self {
+            collection_id,
+            key_column,
+            epoch: manifest.epoch,
+            log,
+            tree: RwLock::new(Arc::new(Tree {
+                active: Arc::new(Memtable::new(generation, now, key_column)),
+                frozen: Vec::new(),
+                segments,
+                manifest: Arc::new(manifest),
+            })),
+            write_lock: Mutex::new(()),
+            write_gate: tokio::sync::RwLock::new(()),
+            publish_lock: tokio::sync::Mutex::new(()),
+            flush_lock: tokio::sync::Mutex::new(()),
+            compacting: Mutex::default(),
+            next_segment_id: AtomicU64::new(next),
+            writing: Mutex::default(),
+            retired: Mutex::default(),
+            trouble: Mutex::default(),
+            context,
+        };
+        shard.replay().await?;
+        Ok(shard)
+    }
+
+    /// Brings the records after the manifest's flushed timestamp into the memtable. The new memtable's
+    /// generation is the newest, so that flushing it drops the replayed generations too.
+    async fn replay(&self) -> Result<()> {
+        let tree = self.tree();
+        let columns = tree.manifest.schema.to_arrow();
+        let current = tree.manifest.schema_ts;
+        let schema_at = |ts: Timestamp| {
+            // Changes of the schema flush first, so every record in the log has the current one.
+            if ts == current {
+                return Ok(columns.clone());
+            }
+            Err(Error::corrupted("the log", "it has rows of another schema"))
+        };
+        let mut records = Vec::new();
+        self.log.replay(tree.manifest.flushed_ts, |ts, bytes| {
+            records.push((ts, record::decode(bytes, schema_at)?.0));
+            Ok(())
+        })?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        for segment in &tree.segments {
+            segment.keys().await?;
+        }
+        let count = records.len();
+        for (ts, change) in records {
+            write::apply(&tree, &change, ts)?;
+            self.context.oracle.observe(ts);
+        }
+        self.context.memtable_bytes.fetch_add(tree.active.bytes(), Ordering::Relaxed);
+        tracing::info!(
+            "collection {}: replayed {count} records, {} rows",
+            self.collection_id,
+            tree.active.rows()
+        );
+        Ok(())
+    }
+
+    /// What a reader sees now.
+    pub fn tree(&self) -> Arc<Tree> {
+        self.tree.read().clone()
+    }
+
+    /// Replaces the tree; the write lock must be held.
+    pub(super) fn set_tree(&self, tree: Tree) {
+        *self.tree.write() = Arc::new(tree);
+    }
+
+    /// Every write at or before this timestamp is durable and visible.
+    pub fn visible_ts(&self) -> Timestamp {
+        self.log.progress().durable_ts()
+    }
+
+    /// A fresh number for a segment that a job is about to write; freed with [`Self::segment_done`].
+    pub(super) fn begin_segment(&self) -> u64 {
+        let id = self.next_segment_id.fetch_add(1, Ordering::SeqCst);
+        self.writing.lock().insert(id);
+        id
+    }
+
+    /// The job that wrote this segment has published it or given up.
+    pub(super) fn segment_done(&self, id: u64) {
+        self.writing.lock().remove(&id);
+    }
+
+    pub(super) fn next_segment_id(&self) -> u64 {
+        self.next_segment_id.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn retire(&self, segment: &Arc<Segment>) {
+        segment.evict();
+        self.retired.lock().push(Arc::downgrade(segment));
+    }
+
+    /// Keeps the newest failure of background work, for those who wait for it.
+    pub(super) fn set_trouble(&self, trouble: Option<Error>) {
+        *self.trouble.lock() = trouble;
+    }
+
+    /// The newest failure of background work, if it has not succeeded since.
+    pub fn trouble(&self) -> Option<Error> {
+        self.trouble.lock().clone()
+    }
+
+    /// Removes files that nothing names and nobody reads.
+    pub async fn collect_garbage(&self) -> Result<gc::GcReport> {
+        let folders: HashSet<String> = {
+            let mut retired = self.retired.lock();
+            retired.retain(|segment| segment.strong_count() > 0);
+            let live = retired.iter().filter_map(std::sync::Weak::upgrade);
+            let writing = self.writing.lock();
+            let writing =
+                writing.iter().map(|id| Manifest::segment_folder(self.collection_id, *id));
+            live.map(|s| s.identity.folder.clone()).chain(writing).collect()
+        };
+        let in_use = |path: &str| {
+            path.rsplit_once('/').is_some_and(|(folder, _)| folders.contains(folder))
+        };
+        gc::collect(
+            &self.context.files.bucket,
+            self.collection_id,
+            &self.context.settings.gc,
+            self.context.clock.now_ms(),
+            in_use,
+        )
+        .await
+    }
+
+    /// Removes the log of a dropped collection and lets go of its memory.
+    pub fn discard(&self) -> Result<()> {
+        let tree = self.tree();
+        let bytes: usize = tree.memtables().map(|m| m.bytes()).sum();
+        self.context.memtable_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        tree.segments.iter().for_each(|s| s.evict());
+        self.log.drop_all()
+    }
+}
+
+/// Files may lie about from a crash before their publish: their numbers are not used again.
+async fn next_segment_id(context: &StoreContext, manifest: &Manifest) -> Result<u64> {
+    let folder = format!("{}/segments", Manifest::folder(manifest.collection_id));
+    let seen = context.files.bucket.list(&folder).await?;
+    let newest = seen
+        .iter()
+        .filter_map(|f| f.path.strip_prefix(&folder)?.split('/').nth(1)?.parse::<u64>().ok())
+        .max();
+    Ok(manifest.next_segment_id.max(newest.map_or(0, |id| id + 1)))
+}
+
+/// Opens a segment that a manifest names, with its published delete set.
+pub async fn open_segment(
+    context: &StoreContext,
+    collection_id: u64,
+    meta: &SegmentMeta,
+    storage_schema: &SchemaRef,
+) -> Result<Segment> {
+    let folder = Manifest::segment_folder(collection_id, meta.id);
+    let deletes = match &meta.deletes {
+        None => DeleteSet::default(),
+        Some(file) => {
+            let path = format!("{folder}/{}", file.name);
+            let bytes = context.files.bucket.get(&path).await?;
+            if frame::checksum(&bytes) != file.xxh3 {
+                return Err(Error::corrupted(path, "its checksum is not the manifest's"));
+            }
+            DeleteSet::decode(&frame::open(&bytes, &path)?, &path)?
+        }
+    };
+    Ok(make_segment(context, collection_id, meta, storage_schema, deletes, None))
+}
+
+/// A segment in use from what a manifest says of it.
+pub(super) fn make_segment(
+    context: &StoreContext,
+    collection_id: u64,
+    meta: &SegmentMeta,
+    storage_schema: &SchemaRef,
+    deletes: DeleteSet,
+    keys: Option<Arc<SegmentKeys>>,
+) -> Segment {
+    let bounds: Vec<Bounds> = meta
+        .columns
+        .iter()
+        .map(|c| Bounds { column: c.column.clone(), range: c.range.clone(), nulls: c.nulls })
+        .collect();
+    let identity = SegmentIdentity {
+        id: meta.id,
+        folder: Manifest::segment_folder(collection_id, meta.id),
+        partition_id: meta.partition_id,
+        level: meta.level,
+        rows: usize::try_from(meta.rows).unwrap_or(usize::MAX),
+        min_ts: meta.min_ts,
+        max_ts: meta.max_ts,
+        key_range: meta.key_range.clone(),
+        data_bytes: meta.data.size_bytes,
+        keys_xxh3: meta.keys.xxh3,
+    };
+    let stats = bounds::to_unit_stats(storage_schema, meta.rows, &bounds);
+    Segment::new(context.files.clone(), identity, stats, deletes, keys)
+}

@@ -1,0 +1,114 @@
+//! The local catalog: databases, which collections exist, and the newest id given.
+//!
+//! Everything about one collection is in its manifest; the catalog only says that it exists.
+
+use std::collections::BTreeMap;
+
+use fjall::{PersistMode, Readable};
+use serde::{Deserialize, Serialize};
+
+use super::local::LocalDb;
+use crate::core::error::{Error, Result};
+use crate::core::time::Timestamp;
+
+/// A database as the catalog keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseRecord {
+    /// Number.
+    pub id: u64,
+    /// Name.
+    pub name: String,
+    /// When it was made.
+    pub created_ts: Timestamp,
+    /// Properties as given.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// The catalog's content.
+#[derive(Debug, Clone, Default)]
+pub struct CatalogContent {
+    /// Id of the store that this catalog belongs to; none in a fresh catalog.
+    pub store_id: Option<String>,
+    /// Databases by name.
+    pub databases: BTreeMap<String, DatabaseRecord>,
+    /// Ids of the collections that exist.
+    pub collections: Vec<u64>,
+}
+
+const STORE_ID: &str = "store_id";
+const DATABASE: &str = "database/";
+const COLLECTION: &str = "collection/";
+
+/// The catalog in the local database. Every change is durable when the call returns.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    local: LocalDb,
+}
+
+impl Catalog {
+    /// The catalog of a local database.
+    pub fn new(local: LocalDb) -> Self {
+        Self { local }
+    }
+
+    /// Reads all of it.
+    pub fn load(&self) -> Result<CatalogContent> {
+        let mut content = CatalogContent::default();
+        let snapshot = self.local.db.snapshot();
+        for entry in snapshot.iter(self.local.catalog()) {
+            let (key, value) = entry.into_inner()?;
+            let bad = |why: String| Error::corrupted("the local catalog", why);
+            let key = std::str::from_utf8(&key).map_err(|e| bad(e.to_string()))?;
+            if key == STORE_ID {
+                content.store_id = Some(String::from_utf8_lossy(&value).into_owned());
+            } else if key.starts_with(DATABASE) {
+                let record: DatabaseRecord =
+                    serde_json::from_slice(&value).map_err(|e| bad(format!("{key}: {e}")))?;
+                content.databases.insert(record.name.clone(), record);
+            } else if let Some(id) = key.strip_prefix(COLLECTION) {
+                content.collections.push(id.parse().map_err(|e| bad(format!("{key}: {e}")))?);
+            }
+        }
+        content.collections.sort_unstable();
+        Ok(content)
+    }
+
+    fn put(&self, key: String, value: Vec<u8>) -> Result<()> {
+        let mut batch = self.local.db.batch().durability(Some(PersistMode::SyncData));
+        batch.insert(self.local.catalog(), key, value);
+        Ok(batch.commit()?)
+    }
+
+    fn remove(&self, key: String) -> Result<()> {
+        let mut batch = self.local.db.batch().durability(Some(PersistMode::SyncData));
+        batch.remove(self.local.catalog(), key);
+        Ok(batch.commit()?)
+    }
+
+    /// Binds the catalog to a store.
+    pub fn set_store_id(&self, id: &str) -> Result<()> {
+        self.put(STORE_ID.into(), id.into())
+    }
+
+    /// Adds or replaces a database.
+    pub fn put_database(&self, record: &DatabaseRecord) -> Result<()> {
+        let value = serde_json::to_vec(record)
+            .map_err(|e| Error::internal(format!("a database record cannot be written: {e}")))?;
+        self.put(format!("{DATABASE}{}", record.name), value)
+    }
+
+    /// Removes a database.
+    pub fn remove_database(&self, name: &str) -> Result<()> {
+        self.remove(format!("{DATABASE}{name}"))
+    }
+
+    /// Notes that a collection exists.
+    pub fn put_collection(&self, id: u64) -> Result<()> {
+        self.put(format!("{COLLECTION}{id}"), Vec::new())
+    }
+
+    /// Notes that a collection exists no more.
+    pub fn remove_collection(&self, id: u64) -> Result<()> {
+        self.remove(format!("{COLLECTION}{id}"))
+    }
+}

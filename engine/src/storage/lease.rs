@@ -1,0 +1,197 @@
+//! Who may write to a store.
+//!
+//! A folder is guarded by a lock on `elanus.lock`, which the operating system releases when the process
+//! ends. A bucket is guarded by numbered lease files made with put-if-absent: the newest says who holds
+//! the store and until when; the holder renews it by making the next number. A holder that finds its next
+//! number taken has been replaced and must stop. Manifest epochs stand behind both (FORMAT.md).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use elanus_proto::disk;
+use prost::Message;
+
+use super::bucket::Bucket;
+use super::frame;
+use crate::core::error::{Error, Result};
+use crate::core::runtime::{self, Clock};
+
+const LEASE_MS: u64 = 15_000;
+const RENEW: Duration = Duration::from_secs(5);
+
+/// The right to write to a store, held until it is dropped or released.
+#[derive(Debug)]
+pub struct WriterLease {
+    lost: Arc<AtomicBool>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Held by this open, locked file.
+    Folder(#[allow(dead_code, reason = "dropping it releases the lock")] std::fs::File),
+    Bucket { renewal: tokio::task::JoinHandle<()>, state: Arc<BucketLease> },
+    /// A store in memory has one process.
+    None,
+}
+
+#[derive(Debug)]
+struct BucketLease {
+    bucket: Bucket,
+    holder: String,
+    clock: Arc<dyn Clock>,
+    number: tokio::sync::Mutex<u64>,
+}
+
+impl WriterLease {
+    /// Takes the right to write. `holder` is the id of our local log: our own lease from before a crash
+    /// is taken over at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Fenced`](crate::core::error::ErrorKind::Fenced) while another writer holds it.
+    pub async fn take(bucket: &Bucket, holder: &str, clock: Arc<dyn Clock>) -> Result<Self> {
+        let lost = Arc::new(AtomicBool::new(false));
+        if let Some(folder) = bucket.folder() {
+            let file = lock_folder(folder)?;
+            return Ok(Self { lost, kind: Kind::Folder(file) });
+        }
+        if bucket.name() == "memory" {
+            return Ok(Self { lost, kind: Kind::None });
+        }
+        let state = Arc::new(BucketLease {
+            bucket: bucket.clone(),
+            holder: holder.into(),
+            clock,
+            number: tokio::sync::Mutex::new(0),
+        });
+        state.acquire().await?;
+        let renewal = runtime::spawn(renew(state.clone(), lost.clone()));
+        Ok(Self { lost, kind: Kind::Bucket { renewal, state } })
+    }
+
+    /// Whether another writer has taken over.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Gives the right back.
+    pub async fn release(&self) -> Result<()> {
+        match &self.kind {
+            Kind::Folder(_) | Kind::None => Ok(()),
+            Kind::Bucket { renewal, state } => {
+                renewal.abort();
+                if self.is_lost() {
+                    return Ok(());
+                }
+                state.write_next(true).await.map(|_| ())
+            }
+        }
+    }
+}
+
+impl Drop for WriterLease {
+    fn drop(&mut self) {
+        if let Kind::Bucket { renewal, .. } = &self.kind {
+            renewal.abort();
+        }
+    }
+}
+
+fn lock_folder(folder: &std::path::Path) -> Result<std::fs::File> {
+    let path = folder.join("elanus.lock");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| Error::storage(format!("cannot open {}", path.display()), e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::fenced(format!(
+            "the store {} is in use by another process: stop it first, or work through it",
+            folder.display()
+        ))),
+        Err(std::fs::TryLockError::Error(e)) => {
+            Err(Error::storage(format!("cannot lock {}", path.display()), e))
+        }
+    }
+}
+
+impl BucketLease {
+    async fn newest(&self) -> Result<Option<(u64, disk::Lease)>> {
+        let files = self.bucket.list("lease").await?;
+        let number = files.iter().filter_map(|f| f.path.rsplit('/').next()?.parse().ok()).max();
+        let Some(number) = number else { return Ok(None) };
+        match self.bucket.get_if_present(&lease_path(number)).await? {
+            None => Ok(None),
+            Some(bytes) => {
+                let payload = frame::open(&bytes, &lease_path(number))?;
+                let lease = disk::Lease::decode(payload)
+                    .map_err(|e| Error::corrupted(lease_path(number), e))?;
+                Ok(Some((number, lease)))
+            }
+        }
+    }
+
+    async fn acquire(&self) -> Result<()> {
+        if let Some((number, lease)) = self.newest().await? {
+            let now = self.clock.now_ms();
+            if !lease.released && lease.holder != self.holder && lease.expires_ms > now {
+                return Err(Error::fenced(format!(
+                    "the store {} is in use by another writer for at least {} ms more: \
+                     stop it first, or wait",
+                    self.bucket.name(),
+                    lease.expires_ms - now
+                )));
+            }
+            *self.number.lock().await = number;
+        }
+        if self.write_next(false).await? {
+            return Ok(());
+        }
+        Err(Error::fenced(format!(
+            "another writer has just taken the store {}: stop it first, or try again",
+            self.bucket.name()
+        )))
+    }
+
+    /// Makes the next lease file; `false` if somebody else did.
+    async fn write_next(&self, released: bool) -> Result<bool> {
+        let mut number = self.number.lock().await;
+        let lease = disk::Lease {
+            holder: self.holder.clone(),
+            expires_ms: self.clock.now_ms() + LEASE_MS,
+            released,
+        };
+        let bytes = frame::seal(&lease.encode_to_vec()).into();
+        let next = *number + 1;
+        if !self.bucket.put_if_absent(&lease_path(next), bytes).await? {
+            return Ok(false);
+        }
+        if *number > 0 {
+            self.bucket.delete(&lease_path(*number)).await?;
+        }
+        *number = next;
+        Ok(true)
+    }
+}
+
+fn lease_path(number: u64) -> String {
+    format!("lease/{number:020}")
+}
+
+async fn renew(state: Arc<BucketLease>, lost: Arc<AtomicBool>) {
+    loop {
+        tokio::time::sleep(RENEW).await;
+        match state.write_next(false).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::error!("another writer has taken the store {}", state.bucket.name());
+                lost.store(true, Ordering::Release);
+                return;
+            }
+            Err(e) => tracing::warn!("the lease could not be renewed, trying again: {e}"),
+        }
+    }
+}

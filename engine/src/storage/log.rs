@@ -1,0 +1,322 @@
+//! The write-ahead log over fjall with our own group commit in front.
+//!
+//! fjall syncs its journal under a lock, so single durable writes queue up behind each other. Here all
+//! writers hand their records to one thread, which writes everything that waits as one batch with one
+//! sync, then acknowledges all. While it syncs, the next batch gathers: no timer is needed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use fjall::{Keyspace, PersistMode, Readable};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::local::LocalDb;
+use crate::core::error::{Error, Result};
+use crate::core::runtime;
+use crate::core::settings::{Durability, LogSettings};
+use crate::core::time::Timestamp;
+
+/// The log of the store: one thread that commits for all collections.
+#[derive(Debug)]
+pub struct LogWriter {
+    local: LocalDb,
+    sender: Mutex<Option<mpsc::Sender<Pending>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    failed: Arc<AtomicBool>,
+}
+
+struct Pending {
+    keyspace: Keyspace,
+    ts: Timestamp,
+    record: Vec<u8>,
+    progress: Arc<Progress>,
+}
+
+/// How far one collection's log is durable.
+#[derive(Debug)]
+pub struct Progress {
+    durable: AtomicU64,
+    notify: watch::Sender<Timestamp>,
+    failed: AtomicBool,
+}
+
+impl Progress {
+    fn new(durable: Timestamp) -> Self {
+        let (notify, _) = watch::channel(durable);
+        Self { durable: AtomicU64::new(durable), notify, failed: AtomicBool::new(false) }
+    }
+
+    /// Every write at or before this timestamp is durable.
+    pub fn durable_ts(&self) -> Timestamp {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    fn advance(&self, ts: Timestamp) {
+        self.durable.fetch_max(ts, Ordering::AcqRel);
+        self.notify.send_replace(ts);
+    }
+
+    fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.notify.send_replace(self.durable_ts());
+    }
+
+    /// Waits until the write at `ts` is durable.
+    pub async fn wait(&self, ts: Timestamp) -> Result<()> {
+        let mut watch = self.notify.subscribe();
+        loop {
+            if self.durable_ts() >= ts {
+                return Ok(());
+            }
+            if self.failed.load(Ordering::Acquire) {
+                return Err(log_failed());
+            }
+            if watch.changed().await.is_err() {
+                return Err(log_failed());
+            }
+        }
+    }
+}
+
+fn log_failed() -> Error {
+    Error::new(
+        crate::core::error::ErrorKind::Storage,
+        crate::core::error::Subject::Store,
+        "the write-ahead log could not be written; reads go on, writes are refused: \
+         look at the disk (space, permissions), then restart",
+    )
+}
+
+impl LogWriter {
+    /// Starts the committing thread.
+    pub fn start(local: LocalDb, settings: &LogSettings) -> Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let failed = Arc::new(AtomicBool::new(false));
+        let committer = Committer {
+            local: local.clone(),
+            receiver,
+            settings: settings.clone(),
+            failed: failed.clone(),
+        };
+        let thread = runtime::spawn_thread("log-commit", move || committer.run())?;
+        Ok(Self { local, sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), failed })
+    }
+
+    /// Commits what waits, syncs, and stops the thread. Later appends fail.
+    pub fn stop(&self) -> Result<()> {
+        self.sender.lock().take();
+        if let Some(thread) = self.thread.lock().take() {
+            thread.join().map_err(|_| Error::internal("the log thread ended early"))?;
+        }
+        if self.failed.load(Ordering::Acquire) {
+            return Err(log_failed());
+        }
+        Ok(self.local.db.persist(PersistMode::SyncAll)?)
+    }
+
+    fn send(&self, pending: Pending) -> Result<()> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(log_failed());
+        }
+        let sender = self.sender.lock();
+        let sender = sender.as_ref().ok_or_else(|| Error::busy("the store is shutting down"))?;
+        sender.send(pending).map_err(|_| log_failed())
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.sender.lock().take();
+        if let Some(thread) = self.thread.lock().take() {
+            // A thread that panicked has already refused all writes.
+            thread.join().ok();
+        }
+    }
+}
+
+struct Committer {
+    local: LocalDb,
+    receiver: mpsc::Receiver<Pending>,
+    settings: LogSettings,
+    failed: Arc<AtomicBool>,
+}
+
+impl Committer {
+    fn run(self) {
+        let interval = Duration::from_millis(self.settings.os_sync_interval_ms);
+        let mut unsynced = false;
+        loop {
+            let first = match self.receiver.recv_timeout(interval) {
+                Ok(first) => first,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    if std::mem::take(&mut unsynced) {
+                        self.sync();
+                    }
+                    continue;
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            };
+            let group = self.gather(first);
+            unsynced = self.commit(group);
+        }
+    }
+
+    fn gather(&self, first: Pending) -> Vec<Pending> {
+        let mut bytes = first.record.len();
+        let mut group = vec![first];
+        while bytes < self.settings.group_max_bytes {
+            match self.receiver.try_recv() {
+                Ok(next) => {
+                    bytes += next.record.len();
+                    group.push(next);
+                }
+                Err(_) => break,
+            }
+        }
+        group
+    }
+
+    /// Writes one group; `true` if it still needs a sync.
+    fn commit(&self, group: Vec<Pending>) -> bool {
+        let mode = match self.settings.durability {
+            Durability::Sync => PersistMode::SyncData,
+            Durability::Os => PersistMode::Buffer,
+        };
+        let mut batch = self.local.db.batch().durability(Some(mode));
+        let mut done = Vec::with_capacity(group.len());
+        for pending in group {
+            batch.insert(&pending.keyspace, pending.ts.to_be_bytes(), pending.record);
+            done.push((pending.progress, pending.ts));
+        }
+        // After one failure nothing may follow: a later record would make the gap look durable.
+        if !self.failed.load(Ordering::Acquire) {
+            match batch.commit() {
+                Ok(()) => {
+                    done.iter().for_each(|(progress, ts)| progress.advance(*ts));
+                    return self.settings.durability == Durability::Os;
+                }
+                Err(e) => {
+                    tracing::error!("the write-ahead log failed: {e}");
+                    self.failed.store(true, Ordering::Release);
+                }
+            }
+        }
+        done.iter().for_each(|(progress, _)| progress.fail());
+        false
+    }
+
+    fn sync(&self) {
+        if let Err(e) = self.local.db.persist(PersistMode::SyncData) {
+            tracing::error!("the write-ahead log could not be synced: {e}");
+            self.failed.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// The log of one collection: generations of records in the order of timestamps.
+///
+/// A generation ends when its memtable is frozen and is dropped whole when that is flushed.
+#[derive(Debug)]
+pub struct CollectionLog {
+    writer: Arc<LogWriter>,
+    collection: u64,
+    generations: Mutex<BTreeMap<u64, KeyspaceHandle>>,
+    progress: Arc<Progress>,
+}
+
+struct KeyspaceHandle(Keyspace);
+
+impl std::fmt::Debug for KeyspaceHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keyspace")
+    }
+}
+
+impl CollectionLog {
+    /// Opens the log of a collection; `flushed_ts` is what its manifest holds.
+    pub fn open(writer: Arc<LogWriter>, collection: u64, flushed_ts: Timestamp) -> Result<Self> {
+        let prefix = format!("log/{collection}/");
+        let mut generations = BTreeMap::new();
+        for name in writer.local.db.list_keyspace_names() {
+            if let Some(number) = name.strip_prefix(&prefix).and_then(|n| n.parse::<u64>().ok()) {
+                generations.insert(number, KeyspaceHandle(writer.local.log_keyspace(&name)?));
+            }
+        }
+        let progress = Arc::new(Progress::new(flushed_ts));
+        Ok(Self { writer, collection, generations: Mutex::new(generations), progress })
+    }
+
+    /// How far it is durable.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Hands every record after `flushed_ts` to `apply`, in order.
+    pub fn replay(
+        &self,
+        flushed_ts: Timestamp,
+        mut apply: impl FnMut(Timestamp, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let snapshot = self.writer.local.db.snapshot();
+        for handle in self.generations.lock().values() {
+            let from = (flushed_ts + 1).to_be_bytes();
+            for entry in snapshot.range(&handle.0, from..) {
+                let (key, value) = entry.into_inner()?;
+                let key: [u8; 8] = key
+                    .as_ref()
+                    .try_into()
+                    .map_err(|_| Error::corrupted("the local log", "a record's key"))?;
+                let ts = Timestamp::from_be_bytes(key);
+                apply(ts, &value)?;
+                self.progress.advance(ts);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a new generation and returns its number.
+    pub fn begin_generation(&self) -> Result<u64> {
+        let mut generations = self.generations.lock();
+        let number = generations.last_key_value().map_or(1, |(n, _)| n + 1);
+        let name = format!("log/{}/{number}", self.collection);
+        generations.insert(number, KeyspaceHandle(self.writer.local.log_keyspace(&name)?));
+        Ok(number)
+    }
+
+    /// Queues a record; [`Progress::wait`] tells when it is durable. Calls must be in the order of `ts`.
+    pub fn append(&self, generation: u64, ts: Timestamp, record: Vec<u8>) -> Result<()> {
+        let keyspace = {
+            let generations = self.generations.lock();
+            let handle = generations
+                .get(&generation)
+                .ok_or_else(|| Error::internal("a write to a log generation that is gone"))?;
+            handle.0.clone()
+        };
+        self.writer.send(Pending { keyspace, ts, record, progress: self.progress.clone() })
+    }
+
+    /// Drops generations up to and with this one; their rows must be in published segments.
+    pub fn drop_generations(&self, through: u64) -> Result<()> {
+        let dropped = {
+            let mut generations = self.generations.lock();
+            let keep = generations.split_off(&(through + 1));
+            std::mem::replace(&mut *generations, keep)
+        };
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        for handle in dropped.into_values() {
+            self.writer.local.db.delete_keyspace(handle.0)?;
+        }
+        self.writer.local.trim_journal()
+    }
+
+    /// Drops everything, with the collection.
+    pub fn drop_all(&self) -> Result<()> {
+        self.drop_generations(u64::MAX - 1)
+    }
+}

@@ -1,0 +1,87 @@
+//! What every call can reach.
+
+use std::collections::BTreeMap;
+
+use elanus_engine::api::{Collection, Engine};
+use elanus_engine::core::error::{Error, ErrorKind, Subject};
+use elanus_engine::core::runtime::Stopwatch;
+use elanus_engine::core::time::Timestamp;
+use elanus_proto::common::ClientInfo;
+use parking_lot::Mutex;
+
+use crate::proxy::compaction::CompactionJobs;
+use crate::proxy::flush::FlushMarks;
+use crate::status::Failure;
+
+/// Clients that are remembered; the oldest is forgotten first.
+const REMEMBERED_CLIENTS: usize = 4_096;
+
+/// The database that a client means when it names none.
+pub use elanus_engine::api::DEFAULT_DATABASE;
+
+/// The engine and what the server itself remembers.
+pub struct Context {
+    /// The store.
+    pub engine: Engine,
+    /// When the server started.
+    pub started: Stopwatch,
+    /// A timestamp from the start: everything older was settled by recovery.
+    pub started_ts: Timestamp,
+    /// How far each collection is flushed.
+    pub(crate) flushes: FlushMarks,
+    /// Compactions that clients asked for.
+    pub(crate) compactions: CompactionJobs,
+    clients: Mutex<BTreeMap<i64, ClientInfo>>,
+}
+
+impl Context {
+    /// A fresh context over an open engine.
+    pub fn new(engine: Engine) -> Self {
+        let started_ts = engine.next_timestamp();
+        Self {
+            engine,
+            started: Stopwatch::start(),
+            started_ts,
+            flushes: FlushMarks::default(),
+            compactions: CompactionJobs::default(),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// Remembers a client and gives it its identifier, which is never zero.
+    pub fn register_client(&self, client: ClientInfo) -> i64 {
+        let identifier = signed(self.engine.next_timestamp());
+        let mut clients = self.clients.lock();
+        clients.insert(identifier, client);
+        while clients.len() > REMEMBERED_CLIENTS {
+            clients.pop_first();
+        }
+        identifier
+    }
+
+    /// The clients that connected, by identifier.
+    pub fn clients(&self) -> Vec<(i64, ClientInfo)> {
+        self.clients.lock().iter().map(|(id, info)| (*id, info.clone())).collect()
+    }
+
+    /// The collection of that name or alias, or Milvus's words for its absence.
+    pub fn collection(&self, database: &str, name: &str) -> Result<Collection, Failure> {
+        self.engine.collection(database, name).map_err(|e| absent(e, database, name))
+    }
+}
+
+/// Milvus's words for a database or collection that is not there; other errors as they are.
+pub fn absent(error: Error, database: &str, collection: &str) -> Failure {
+    match (error.kind, error.subject) {
+        (ErrorKind::NotFound, Subject::Database) => Failure::database_not_found(database),
+        (ErrorKind::NotFound, Subject::Collection) => {
+            Failure::collection_not_found(database, collection)
+        }
+        _ => error.into(),
+    }
+}
+
+/// An id or timestamp as the wire has it.
+pub fn signed(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,17 @@
+//! The Milvus face of Elanus: gRPC in Milvus's own protocol over [`elanus_engine`].
+//!
+//! Each call is converted, handed to the engine, and its answer converted back; nothing is decided
+//! here that the engine could decide. `convert` knows Milvus's messages, `proxy` its calls,
+//! [`status`] its errors, [`service`] joins them, and [`Server`] listens.
+//!
+//! A failed call is an ordinary answer with a [`status::Failure`] inside, never a gRPC error: that is
+//! how Milvus's clients expect it. Calls that are not built answer `UNIMPLEMENTED`.
+
+pub mod context;
+pub mod convert;
+pub mod proxy;
+pub mod server;
+pub mod service;
+pub mod status;
+
+pub use server::{ServeOptions, Server};

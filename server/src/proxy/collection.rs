@@ -1,0 +1,337 @@
+//! Creating, changing and dropping collections.
+
+use elanus_engine::api::{Collection, CollectionInfo, NewCollection};
+use elanus_engine::core::error::{ErrorKind, Subject};
+use elanus_engine::core::schema::{CollectionSchema, FieldSchema};
+use elanus_engine::core::settings::LimitSettings;
+use elanus_proto::common::ConsistencyLevel;
+use elanus_proto::schema;
+use elanus_proto::service::{
+    AddCollectionFieldRequest, AlterCollectionFieldRequest, AlterCollectionRequest,
+    CreateCollectionRequest, DropCollectionRequest, RenameCollectionRequest,
+    TruncateCollectionRequest, TruncateCollectionResponse,
+};
+use prost::Message;
+
+use super::{alias, names, schema_limits};
+use crate::context::{Context, absent};
+use crate::convert::{self, params};
+use crate::status::Failure;
+
+/// Creates a collection. Asking again for the very same one succeeds.
+pub async fn create(
+    ctx: &Context,
+    database: &str,
+    request: CreateCollectionRequest,
+) -> Result<(), Failure> {
+    let name = request.collection_name.clone();
+    let limits = &ctx.engine.settings().limits;
+    names::collection(&name, limits.max_name_bytes)?;
+    let new = new_collection(ctx, request)?;
+    if alias::target(ctx, database, &name)?.is_some() {
+        let conflict = Failure::alias_conflict(database, &name);
+        let reason = format!("please choose a unique name: {}", conflict.reason);
+        return Err(Failure { reason, ..conflict });
+    }
+    if let Ok(existing) = ctx.engine.collection(database, &name) {
+        return same(&existing.info(), &new);
+    }
+    let again = new.clone();
+    match ctx.engine.create_collection(database, new).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind == ErrorKind::AlreadyExists && e.subject == Subject::Collection => {
+            same(&ctx.collection(database, &name)?.info(), &again)
+        }
+        Err(e) => Err(absent(e, database, &name)),
+    }
+}
+
+fn new_collection(
+    ctx: &Context,
+    request: CreateCollectionRequest,
+) -> Result<NewCollection, Failure> {
+    let limits = &ctx.engine.settings().limits;
+    let wire = schema::CollectionSchema::decode(request.schema.as_slice())
+        .map_err(|e| Failure::parameter(format!("failed to read the schema: {e}")))?;
+    if !wire.name.is_empty() && wire.name != request.collection_name {
+        return Err(Failure::expected(
+            "collection name matches schema name",
+            "don't match",
+            &format!("collection name = {}, schema.Name={}", request.collection_name, wire.name),
+        ));
+    }
+    let schema = convert::schema::from_wire(&wire)?;
+    schema_limits::check(&schema, limits)?;
+    Ok(NewCollection {
+        shards: shards(request.shards_num, limits)?,
+        consistency_level: consistency_level(request.consistency_level)?,
+        partitions: partitions(request.num_partitions, &schema, limits)?,
+        name: request.collection_name,
+        schema,
+        properties: params::to_map(&request.properties),
+    })
+}
+
+fn shards(asked: i32, limits: &LimitSettings) -> Result<u32, Failure> {
+    let shards = u32::try_from(asked).unwrap_or(0).max(1);
+    if shards > limits.max_shards {
+        return Err(Failure::parameter(format!(
+            "maximum shards's number should be limited to {}",
+            limits.max_shards
+        )));
+    }
+    Ok(shards)
+}
+
+fn partitions(
+    asked: i64,
+    schema: &CollectionSchema,
+    limits: &LimitSettings,
+) -> Result<u32, Failure> {
+    let partitions = u32::try_from(asked.max(0)).unwrap_or(u32::MAX);
+    if partitions as usize > limits.max_partitions {
+        return Err(Failure::parameter(format!(
+            "partition number ({partitions}) exceeds max configuration ({})",
+            limits.max_partitions
+        )));
+    }
+    if partitions > 0 && schema.partition_key().is_none() {
+        return Err(Failure::parameter(
+            "num_partitions should only be specified with partition key field enabled",
+        ));
+    }
+    Ok(partitions)
+}
+
+fn consistency_level(asked: i32) -> Result<u32, Failure> {
+    let known = ConsistencyLevel::try_from(asked);
+    known
+        .map(|level| level as u32)
+        .map_err(|_| Failure::parameter(format!("unknown consistency level {asked}")))
+}
+
+/// Partitions of a collection with a partition key that asks for no number.
+const DEFAULT_KEY_PARTITIONS: usize = 16;
+
+fn same(existing: &CollectionInfo, new: &NewCollection) -> Result<(), Failure> {
+    let partitions = match new.partitions {
+        0 => DEFAULT_KEY_PARTITIONS,
+        given => given as usize,
+    };
+    let equal = without_ids(&existing.schema) == without_ids(&new.schema)
+        && existing.properties == new.properties
+        && existing.shards == new.shards
+        && existing.consistency_level == new.consistency_level
+        && (new.schema.partition_key().is_none() || existing.partitions.len() == partitions);
+    if equal {
+        return Ok(());
+    }
+    Err(Failure::parameter(format!(
+        "create duplicate collection with different parameters, collection: {}",
+        new.name
+    )))
+}
+
+fn without_ids(schema: &CollectionSchema) -> CollectionSchema {
+    let mut schema = schema.clone();
+    for field in &mut schema.fields {
+        field.id = 0;
+    }
+    schema
+}
+
+/// Drops a collection; one that is not there counts as dropped.
+pub async fn drop(
+    ctx: &Context,
+    database: &str,
+    request: DropCollectionRequest,
+) -> Result<(), Failure> {
+    let name = &request.collection_name;
+    names::collection(name, ctx.engine.settings().limits.max_name_bytes)?;
+    if alias::target(ctx, database, name)?.is_some() {
+        return Err(Failure::parameter(format!("cannot drop the collection via alias = {name}")));
+    }
+    match ctx.engine.drop_collection(database, name).await {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind == ErrorKind::NotFound && e.subject == Subject::Collection => Ok(()),
+        Err(e) => Err(absent(e, database, name)),
+    }
+}
+
+/// Renames a collection, also into another database.
+pub async fn rename(
+    ctx: &Context,
+    database: &str,
+    request: RenameCollectionRequest,
+) -> Result<(), Failure> {
+    let RenameCollectionRequest { old_name: old, new_name: new, new_db_name, .. } = request;
+    let max = ctx.engine.settings().limits.max_name_bytes;
+    names::collection(&old, max)?;
+    names::collection(&new, max)?;
+    let to = if new_db_name.is_empty() { database } else { new_db_name.as_str() };
+    if old == new && to == database {
+        return Err(Failure::parameter("collection name or database name should be different"));
+    }
+    if alias::target(ctx, database, &old)?.is_some() {
+        return Err(Failure::parameter(format!(
+            "unsupported use an alias to rename collection, alias:{old}"
+        )));
+    }
+    if alias::target(ctx, to, &new)?.is_some() {
+        return Err(Failure::alias_conflict(to, &new));
+    }
+    if ctx.engine.collection(to, &new).is_ok() {
+        return Err(Failure::parameter(format!(
+            "duplicated new collection name {to}:{new} with other collection name or alias"
+        )));
+    }
+    let collection = ctx.collection(database, &old).map_err(|e| {
+        let reason = format!("the collection to rename does not exist: {}", e.reason);
+        Failure { reason, ..e }
+    })?;
+    if to != database && !collection.info().aliases.is_empty() {
+        return Err(Failure::parameter(
+            "fail to rename db name, must drop all aliases of this collection before rename",
+        ));
+    }
+    Ok(ctx.engine.rename_collection(database, &old, to, &new).await?)
+}
+
+/// Properties that mean a change of the collection itself, which is not built.
+const NOT_PLAIN: [&str; 3] =
+    ["dynamicfield.enabled", "consistency_level", "collection.description"];
+
+/// Sets or removes properties.
+pub async fn alter(
+    ctx: &Context,
+    database: &str,
+    request: AlterCollectionRequest,
+) -> Result<(), Failure> {
+    let collection = find(ctx, database, &request.collection_name, request.collection_id)?;
+    let set = params::to_map(&request.properties);
+    if set.is_empty() && request.delete_keys.is_empty() {
+        return Err(Failure::parameter("no properties or delete keys provided"));
+    }
+    for key in set.keys().chain(&request.delete_keys) {
+        if NOT_PLAIN.contains(&key.as_str()) {
+            return Err(Failure::unsupported(format!("changing {key} is not supported")));
+        }
+        if (key.contains("mmap") || key.contains("lazyload")) && collection.info().loaded {
+            return Err(Failure::loaded(
+                &collection.name(),
+                "can not alter mmap properties if collection loaded",
+            ));
+        }
+    }
+    Ok(collection.alter_properties(set, request.delete_keys).await?)
+}
+
+/// Changes parameters of a field, such as `max_length`.
+pub async fn alter_field(
+    ctx: &Context,
+    database: &str,
+    request: AlterCollectionFieldRequest,
+) -> Result<(), Failure> {
+    let collection = find(ctx, database, &request.collection_name, 0)?;
+    let name = &request.field_name;
+    if !collection.schema().has_field(name) {
+        return Err(Failure::parameter(format!("field {name} does not exist in collection")));
+    }
+    if !request.delete_keys.is_empty() {
+        return Err(Failure::unsupported("removing parameters of a field is not supported"));
+    }
+    let set = params::to_map(&request.properties);
+    if set.is_empty() {
+        return Err(Failure::parameter("no properties or delete keys provided"));
+    }
+    let limits = &ctx.engine.settings().limits;
+    for (key, value) in &set {
+        let number = value.parse::<u64>().map_err(|_| {
+            Failure::parameter(format!("the value for {key} of field {name} must be an integer"))
+        });
+        match key.as_str() {
+            "max_length" => schema_limits::max_length_of(name, number?, limits)?,
+            "max_capacity" => schema_limits::max_capacity_of(number?, limits)?,
+            _ => {}
+        }
+    }
+    Ok(collection.alter_field(name, set).await?)
+}
+
+/// Adds a field; the rows that are there have null or the default in it.
+pub async fn add_field(
+    ctx: &Context,
+    database: &str,
+    request: AddCollectionFieldRequest,
+) -> Result<(), Failure> {
+    let collection = find(ctx, database, &request.collection_name, request.collection_id)?;
+    let wire = schema::FieldSchema::decode(request.schema.as_slice())
+        .map_err(|e| Failure::parameter(format!("failed to read the field: {e}")))?;
+    let field = added_field(&collection.info(), wire)?;
+    let limits = &ctx.engine.settings().limits;
+    schema_limits::check_field(&field, limits)?;
+    let schema = collection.schema();
+    if schema.has_field(&field.name) {
+        return Err(Failure::parameter(format!("duplicate field name: {}", field.name)));
+    }
+    if schema.fields.len() >= limits.max_fields {
+        return Err(Failure::parameter(format!(
+            "The number of fields has reached the maximum value {}",
+            limits.max_fields
+        )));
+    }
+    Ok(collection.add_field(field).await?)
+}
+
+fn added_field(info: &CollectionInfo, wire: schema::FieldSchema) -> Result<FieldSchema, Failure> {
+    let name = wire.name.clone();
+    let refuse = |why: &str| Err(Failure::parameter(format!("{why}, field name = {name}")));
+    if wire.is_primary_key {
+        return refuse("not support to add pk field");
+    }
+    if wire.auto_id {
+        return refuse("only primary field can speficy AutoID with true");
+    }
+    if wire.is_partition_key {
+        return refuse("not support to add partition key field");
+    }
+    if !wire.nullable && wire.default_value.is_none() {
+        return refuse("added field must be nullable, please check it");
+    }
+    let mut field = convert::schema::field_from_wire(&info.name, &wire)?;
+    if field.data_type.is_vector() {
+        return refuse("not support to add vector field");
+    }
+    field.id = 0;
+    Ok(field)
+}
+
+/// Removes all rows.
+pub async fn truncate(
+    ctx: &Context,
+    database: &str,
+    request: TruncateCollectionRequest,
+) -> Result<TruncateCollectionResponse, Failure> {
+    find(ctx, database, &request.collection_name, 0)?.truncate().await?;
+    Ok(TruncateCollectionResponse::default())
+}
+
+/// The collection of that name or alias, or of that id when the name is empty.
+pub fn find(ctx: &Context, database: &str, name: &str, id: i64) -> Result<Collection, Failure> {
+    if name.is_empty() && id != 0 {
+        return by_id(ctx, id)
+            .ok_or_else(|| Failure::collection_not_found(database, &id.to_string()));
+    }
+    names::collection(name, ctx.engine.settings().limits.max_name_bytes)?;
+    ctx.collection(database, name)
+}
+
+fn by_id(ctx: &Context, id: i64) -> Option<Collection> {
+    let id = u64::try_from(id).ok()?;
+    let databases = ctx.engine.databases();
+    databases
+        .iter()
+        .filter_map(|d| ctx.engine.collections(&d.name).ok())
+        .flatten()
+        .find(|c| c.id() == id)
+}

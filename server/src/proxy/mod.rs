@@ -1,0 +1,20 @@
+//! Milvus's calls, one file for each family. A handler takes the context, the database's name and the
+//! request, and gives the answer or a [`Failure`](crate::status::Failure).
+
+pub mod alias;
+pub mod collection;
+pub mod compaction;
+pub mod connect;
+pub mod database;
+pub mod describe;
+pub mod dml;
+pub mod flush;
+pub mod index;
+pub mod index_params;
+pub mod load;
+pub mod names;
+pub mod partition;
+pub mod query;
+pub mod schema_limits;
+pub mod search;
+pub mod statistics;

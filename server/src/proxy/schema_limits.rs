@@ -1,0 +1,157 @@
+//! Limits on a new schema, refused in Milvus's words.
+
+use std::collections::BTreeSet;
+
+use elanus_engine::core::schema::{CollectionSchema, DataType, FieldSchema};
+use elanus_engine::core::settings::LimitSettings;
+
+use super::names;
+use crate::status::Failure;
+
+/// Milvus takes no vectors of fewer dimensions.
+const MIN_DIM: u32 = 2;
+
+/// Checks a whole new schema.
+pub fn check(schema: &CollectionSchema, limits: &LimitSettings) -> Result<(), Failure> {
+    if schema.fields.len() > limits.max_fields {
+        return Err(Failure::parameter(format!(
+            "maximum field's number should be limited to {}",
+            limits.max_fields
+        )));
+    }
+    let mut seen = BTreeSet::new();
+    for field in &schema.fields {
+        check_field(field, limits)?;
+        if !seen.insert(&field.name) {
+            return Err(Failure::parameter(format!("duplicated field name {} found", field.name)));
+        }
+    }
+    check_keys(schema)?;
+    let vectors = schema.vector_fields().count();
+    if vectors == 0 {
+        return Err(Failure::parameter("schema does not contain vector field"));
+    }
+    if vectors > limits.max_vector_fields {
+        return Err(Failure::parameter(format!(
+            "maximum vector field's number should be limited to {}",
+            limits.max_vector_fields
+        )));
+    }
+    Ok(())
+}
+
+fn check_keys(schema: &CollectionSchema) -> Result<(), Failure> {
+    let mut keys = schema.fields.iter().filter(|f| f.is_primary);
+    let Some(key) = keys.next() else {
+        return Err(Failure::missing("primary key is not specified"));
+    };
+    if let Some(second) = keys.next() {
+        return Err(Failure::parameter(format!(
+            "there are more than one primary key, field name = {}, {}",
+            key.name, second.name
+        )));
+    }
+    if !matches!(key.data_type, DataType::Int64 | DataType::VarChar { .. }) {
+        return Err(Failure::parameter("the data type of primary key should be Int64 or VarChar"));
+    }
+    if key.nullable {
+        return Err(Failure::parameter("primary field not support null"));
+    }
+    if key.default_value.is_some() {
+        return Err(Failure::parameter("primary field not support default_value"));
+    }
+    if schema.fields.iter().any(|f| f.is_partition_key && f.nullable) {
+        return Err(Failure::parameter("partition key field not support nullable"));
+    }
+    match schema.fields.iter().find(|f| f.auto_id && !f.is_primary) {
+        Some(field) => Err(Failure::parameter(format!(
+            "only primary field can speficy AutoID with true, field name = {}",
+            field.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Checks one field by itself.
+pub fn check_field(field: &FieldSchema, limits: &LimitSettings) -> Result<(), Failure> {
+    names::field(&field.name, limits.max_name_bytes)?;
+    check_type(&field.name, &field.data_type, limits)
+}
+
+fn check_type(field: &str, data_type: &DataType, limits: &LimitSettings) -> Result<(), Failure> {
+    match data_type {
+        DataType::VarChar { max_length } => {
+            max_length_of(field, u64::from(*max_length), limits)?;
+        }
+        DataType::Array { element, max_capacity } => {
+            max_capacity_of(u64::from(*max_capacity), limits)?;
+            check_type(field, element, limits)?;
+        }
+        DataType::FloatVector { dim } if !(MIN_DIM..=limits.max_dim).contains(dim) => {
+            return Err(Failure::parameter(format!(
+                "invalid dimension: {dim} of field {field}. float vector dimension should be in \
+                 range {MIN_DIM} ~ {}",
+                limits.max_dim
+            )));
+        }
+        DataType::FloatVector { .. }
+        | DataType::Bool
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float
+        | DataType::Double
+        | DataType::Json => {}
+    }
+    Ok(())
+}
+
+/// Checks a `max_length`.
+pub fn max_length_of(field: &str, length: u64, limits: &LimitSettings) -> Result<(), Failure> {
+    let most = limits.max_varchar_bytes;
+    if (1..=u64::from(most)).contains(&length) {
+        return Ok(());
+    }
+    Err(Failure::parameter(format!(
+        "the maximum length specified for the field({field}) should be in (0, {most}], but got \
+         {length} instead"
+    )))
+}
+
+/// Checks a `max_capacity`.
+pub fn max_capacity_of(capacity: u64, limits: &LimitSettings) -> Result<(), Failure> {
+    let most = limits.max_array_capacity;
+    if (1..=u64::from(most)).contains(&capacity) {
+        return Ok(());
+    }
+    Err(Failure::parameter(format!(
+        "the maximum capacity specified for a Array should be in (0, {most}]"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(fields: Vec<FieldSchema>) -> String {
+        let result = check(&CollectionSchema::new(fields), &LimitSettings::default());
+        result.err().map(|f| f.reason).unwrap_or_default()
+    }
+
+    #[test]
+    fn limits_are_refused_in_milvus_words() {
+        let id = || FieldSchema::new("id", DataType::Int64).primary();
+        let vector = |dim| FieldSchema::new("v", DataType::FloatVector { dim });
+        let text = |max_length| FieldSchema::new("t", DataType::VarChar { max_length });
+        assert_eq!(reason(vec![id(), vector(2)]), "");
+        assert!(reason(vec![id()]).starts_with("schema does not contain vector field"));
+        assert!(reason(vec![vector(2)]).starts_with("primary key is not specified"));
+        assert!(reason(vec![id(), vector(1)]).starts_with("invalid dimension: 1 of field v."));
+        assert!(reason(vec![id(), vector(2), vector(2)]).contains("duplicated field name v"));
+        assert!(reason(vec![id(), vector(2), text(0)]).contains("but got 0 instead"));
+        let many = (0..64).map(|i| FieldSchema::new(format!("f{i}"), DataType::Bool));
+        let many = many.chain([id(), vector(2)]).collect();
+        assert!(reason(many).contains("maximum field's number should be limited to 64"));
+    }
+}

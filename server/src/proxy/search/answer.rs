@@ -1,0 +1,80 @@
+//! Rows that were found, as the flat columns of an answer.
+
+use elanus_engine::api::{Hit, RowAddress};
+use elanus_engine::core::key::Keys;
+use elanus_proto::schema::{FieldData, SearchResultData};
+
+use super::outputs::Outputs;
+use super::target::Target;
+use crate::convert::{ids, internal, results};
+use crate::status::Failure;
+
+/// How hits are shown.
+pub(super) struct Shown<'a> {
+    /// The fields.
+    pub outputs: &'a Outputs,
+    /// Decimals of scores.
+    pub round_decimal: Option<u32>,
+    /// Fields whose values made the groups.
+    pub grouped_by: &'a [String],
+}
+
+/// The answer with these hits, one list for each query, best first.
+pub(super) async fn assemble(
+    target: &Target,
+    hits: &[Vec<Hit>],
+    shown: &Shown<'_>,
+) -> Result<SearchResultData, Failure> {
+    let primary = target.schema().primary()?.name.clone();
+    let mut columns = vec![primary.clone()];
+    for name in shown.outputs.columns.iter().chain(shown.grouped_by) {
+        if !columns.contains(name) {
+            columns.push(name.clone());
+        }
+    }
+    let rows: Vec<RowAddress> = hits.iter().flatten().map(|h| h.row).collect();
+    let batch = target.snapshot.fetch(&rows, &columns).await?;
+    let wire = |name: &String| -> Result<FieldData, Failure> {
+        let column = batch.column_by_name(name);
+        let column = column.ok_or_else(|| internal(format!("field {name} was not fetched")))?;
+        results::to_wire(target.schema(), name, column)
+    };
+    let keys: Keys = ids::key_column(&batch, &primary)?;
+    let group_values = shown.grouped_by.iter().map(wire).collect::<Result<Vec<_>, _>>()?;
+    let scores = hits.iter().flatten();
+    Ok(SearchResultData {
+        num_queries: count(hits.len()),
+        top_k: hits.iter().map(|h| count(h.len())).max().unwrap_or(0),
+        fields_data: shown.outputs.columns.iter().map(wire).collect::<Result<_, _>>()?,
+        scores: scores.map(|h| rounded(h.score, shown.round_decimal)).collect(),
+        ids: Some(ids::to_wire(&keys)),
+        topks: hits.iter().map(|h| count(h.len())).collect(),
+        output_fields: shown.outputs.names.clone(),
+        group_by_field_value: group_values.first().cloned(),
+        group_by_field_values: group_values,
+        primary_field_name: primary,
+        ..Default::default()
+    })
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn rounded(score: f32, decimals: Option<u32>) -> f32 {
+    let Some(decimals) = decimals else { return score };
+    let scale = 10f64.powi(i32::try_from(decimals).unwrap_or(0));
+    ((f64::from(score) * scale).round() / scale) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn scores_are_rounded_only_when_asked() {
+        assert_eq!(rounded(1.23456, None), 1.23456);
+        assert_eq!(rounded(1.23456, Some(2)), 1.23);
+        assert_eq!(rounded(-1.5, Some(0)), -2.0);
+    }
+}

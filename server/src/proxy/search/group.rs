@@ -1,0 +1,176 @@
+//! Grouping: for each query the best groups of rows that share a value, instead of the best rows.
+
+use std::collections::HashMap;
+
+use arrow::row::{RowConverter, Rows, SortField};
+use elanus_engine::api::{Hit, RowAddress};
+use elanus_engine::core::error::Error;
+use elanus_engine::core::schema::{CollectionSchema, DataType};
+
+use super::part::Part;
+use super::target::Target;
+use crate::convert::params::{Grouping, Window};
+use crate::convert::{internal, invalid};
+use crate::status::{Failure, code};
+
+/// The groups of each query, best group first, its rows together.
+///
+/// Rows are fetched in growing numbers until there are groups enough or no more rows.
+pub(super) async fn grouped(
+    target: &Target,
+    part: &Part,
+    grouping: &Grouping,
+) -> Result<Vec<Vec<Hit>>, Failure> {
+    check_fields(target.schema(), &grouping.fields)?;
+    let Window { limit, offset, .. } = part.params.window;
+    let wanted = limit + offset;
+    let mut top_k = wanted.saturating_mul(grouping.size * 2).max(64);
+    loop {
+        let hits = part.run(target, top_k).await?;
+        let rows = values(target, &hits, &grouping.fields).await?;
+        let mut from = 0;
+        let mut answer = Vec::with_capacity(hits.len());
+        let mut enough = true;
+        for list in hits {
+            let groups = Groups::gather(&list, &rows, from, grouping.size, wanted);
+            from += list.len();
+            enough &= list.len() < top_k || groups.enough(grouping, wanted);
+            answer.push(groups.flatten(offset));
+        }
+        if enough {
+            return Ok(answer);
+        }
+        top_k = top_k.saturating_mul(4);
+    }
+}
+
+/// Groups are made of values of these types.
+fn check_fields(schema: &CollectionSchema, names: &[String]) -> Result<(), Failure> {
+    for name in names {
+        let found = schema.fields.iter().find(|f| f.name == *name);
+        let Some(field) = found else {
+            let base = name.split('[').next().unwrap_or(name);
+            if schema.enable_dynamic_field || (base != name && schema.has_field(base)) {
+                return Err(Failure::unsupported(format!(
+                    "group by {name}: grouping by a JSON path or dynamic field is not supported"
+                )));
+            }
+            return Err(Failure::new(
+                code::FIELD_NOT_FOUND,
+                format!("groupBy field not found in schema: field not found[field={name}]"),
+            ));
+        };
+        let kind = match field.data_type {
+            DataType::Float => "FLOAT",
+            DataType::Double => "DOUBLE",
+            DataType::Json => "JSON",
+            DataType::Array { .. } => "ARRAY",
+            DataType::FloatVector { .. } => "VECTOR_FLOAT",
+            _ => continue,
+        };
+        return Err(invalid(format!("unsupported data type {kind} for group by operator")));
+    }
+    Ok(())
+}
+
+/// The group fields' values of all hits in order, as comparable bytes.
+async fn values(target: &Target, hits: &[Vec<Hit>], fields: &[String]) -> Result<Rows, Failure> {
+    let addresses: Vec<RowAddress> = hits.iter().flatten().map(|h| h.row).collect();
+    let batch = target.snapshot.fetch(&addresses, fields).await?;
+    let mut columns = Vec::with_capacity(fields.len());
+    for name in fields {
+        let column = batch.column_by_name(name).cloned();
+        columns.push(column.ok_or_else(|| internal(format!("field {name} was not fetched")))?);
+    }
+    let kinds = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
+    let converter = RowConverter::new(kinds).map_err(Error::from)?;
+    Ok(converter.convert_columns(&columns).map_err(Error::from)?)
+}
+
+#[derive(Default)]
+struct Groups(Vec<Vec<Hit>>);
+
+impl Groups {
+    /// The first `wanted` groups among the hits, whose values begin at `from`.
+    fn gather(hits: &[Hit], values: &Rows, from: usize, size: usize, wanted: usize) -> Self {
+        let mut groups: Vec<Vec<Hit>> = Vec::new();
+        let mut places: HashMap<&[u8], usize> = HashMap::new();
+        for (row, hit) in (from..).zip(hits) {
+            let value = values.row(row).data();
+            match places.get(value) {
+                Some(at) => {
+                    if let Some(group) = groups.get_mut(*at).filter(|g| g.len() < size) {
+                        group.push(*hit);
+                    }
+                }
+                None if groups.len() < wanted => {
+                    places.insert(value, groups.len());
+                    groups.push(vec![*hit]);
+                }
+                None => {}
+            }
+        }
+        Self(groups)
+    }
+
+    fn enough(&self, grouping: &Grouping, wanted: usize) -> bool {
+        self.0.len() >= wanted
+            && (!grouping.strict || self.0.iter().all(|g| g.len() >= grouping.size))
+    }
+
+    fn flatten(self, offset: usize) -> Vec<Hit> {
+        self.0.into_iter().skip(offset).flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array};
+    use elanus_engine::core::schema::FieldSchema;
+    use std::sync::Arc;
+
+    fn groups(values: &[Option<i64>], size: usize, wanted: usize) -> Option<Groups> {
+        let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
+        let kind = SortField::new(column.data_type().clone());
+        let rows = RowConverter::new(vec![kind]).ok()?.convert_columns(&[column]).ok()?;
+        let hits: Vec<Hit> = (0..values.len())
+            .map(|i| Hit { score: i as f32, row: RowAddress { unit: 0, row: i as u32 } })
+            .collect();
+        Some(Groups::gather(&hits, &rows, 0, size, wanted))
+    }
+
+    fn rows(groups: Groups, offset: usize) -> Vec<u32> {
+        groups.flatten(offset).iter().map(|h| h.row.row).collect()
+    }
+
+    #[test]
+    fn groups_are_ordered_by_their_best_row_and_hold_size_rows() {
+        let values = [Some(1), Some(2), Some(1), None, Some(2), Some(1), None];
+        let two = groups(&values, 2, 2).map(|g| rows(g, 0));
+        assert_eq!(two, Some(vec![0, 2, 1, 4]));
+        let skipped = groups(&values, 2, 3).map(|g| rows(g, 1));
+        assert_eq!(skipped, Some(vec![1, 4, 3, 6]));
+    }
+
+    #[test]
+    fn strict_groups_must_be_full() {
+        let strict = |strict| Grouping { fields: vec![], size: 2, strict };
+        let values = [Some(1), Some(2), Some(1)];
+        let enough = |g: &Grouping| groups(&values, 2, 2).map(|found| found.enough(g, 2));
+        assert_eq!(enough(&strict(false)), Some(true));
+        assert_eq!(enough(&strict(true)), Some(false));
+    }
+
+    #[test]
+    fn only_some_types_group() {
+        let schema = CollectionSchema::new(vec![
+            FieldSchema::new("i", DataType::Int8),
+            FieldSchema::new("f", DataType::Float),
+        ]);
+        let check = |name: &str| check_fields(&schema, &[name.to_string()]).err().map(|f| f.code);
+        assert_eq!(check("i"), None);
+        assert_eq!(check("f"), Some(1100));
+        assert_eq!(check("x"), Some(1700));
+    }
+}

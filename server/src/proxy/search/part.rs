@@ -1,0 +1,239 @@
+//! One vector search, read from its request and ready to run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, FixedSizeListArray};
+use elanus_engine::api::{
+    CollectionInfo, Hit, Metric, RowOrder, ScoreRange, SearchRequest, Selection,
+};
+use elanus_engine::core::key::Key;
+use elanus_engine::core::schema::{CollectionSchema, DataType};
+use elanus_engine::core::settings::LimitSettings;
+use elanus_proto::schema::IDs;
+use elanus_proto::service::search_request::SearchInput;
+use elanus_proto::service::{self};
+
+use super::target::Target;
+use crate::convert::columns::flat_vectors;
+use crate::convert::params::{SearchParams, Window, larger_is_better, metric, metric_name};
+use crate::convert::{ids, internal, invalid, mismatch, placeholder};
+use crate::status::Failure;
+
+/// The metric of a field that has no index.
+const DEFAULT_METRIC: &str = "COSINE";
+
+/// A vector search.
+pub(super) struct Part {
+    /// Limit, grouping, iterator page.
+    pub params: SearchParams,
+    /// How scores are made.
+    pub metric: Metric,
+    /// The query vectors.
+    pub queries: Arc<Vec<Vec<f32>>>,
+    field: String,
+    select: Selection,
+    range: Option<ScoreRange>,
+}
+
+impl Part {
+    /// Reads a request; `outer` is the window of the hybrid search that it is a part of.
+    pub async fn read(
+        target: &Target,
+        request: service::SearchRequest,
+        outer: Option<Window>,
+        limits: &LimitSettings,
+    ) -> Result<Self, Failure> {
+        let params = SearchParams::new(&request.search_params, outer, limits.max_top_k)?;
+        target.check_id(params.collection_id)?;
+        let (field, dim) = vector_field(target.schema(), params.anns_field.as_deref())?;
+        let metric = field_metric(target.snapshot.info(), &field, params.metric.as_deref())?;
+        let select = target.select(&request.dsl, request.expr_template_values)?;
+        let queries = match request.search_input {
+            Some(SearchInput::PlaceholderGroup(bytes)) => {
+                placeholder::query_vectors(&bytes, &field, dim)?
+            }
+            Some(SearchInput::Ids(ids)) => stored_vectors(target, &field, ids).await?,
+            None => Vec::new(),
+        };
+        check_query_count(queries.len(), limits.max_queries)?;
+        let range = range(&params, metric)?;
+        Ok(Self { params, metric, queries: Arc::new(queries), field, select, range })
+    }
+
+    /// The best `top_k` rows of each query.
+    pub async fn run(&self, target: &Target, top_k: usize) -> Result<Vec<Vec<Hit>>, Failure> {
+        self.run_in(target, top_k, self.range).await
+    }
+
+    /// The best `top_k` rows of each query whose scores lie in a range.
+    pub async fn run_in(
+        &self,
+        target: &Target,
+        top_k: usize,
+        range: Option<ScoreRange>,
+    ) -> Result<Vec<Vec<Hit>>, Failure> {
+        let request = SearchRequest {
+            field: self.field.clone(),
+            queries: self.queries.clone(),
+            metric: self.metric,
+            top_k,
+            select: self.select.clone(),
+            range,
+        };
+        Ok(target.snapshot.search(&request).await?.hits)
+    }
+
+    /// The range of scores strictly behind one, within the asked range.
+    pub fn range_behind(&self, bound: f32) -> ScoreRange {
+        if larger_is_better(self.metric) {
+            let radius = self.range.map_or(f64::NEG_INFINITY, |r| r.radius);
+            let near = f64::from(bound.next_down());
+            let asked = self.range.and_then(|r| r.range_filter).unwrap_or(f64::INFINITY);
+            ScoreRange { radius, range_filter: Some(near.min(asked)) }
+        } else {
+            let radius = self.range.map_or(f64::INFINITY, |r| r.radius);
+            let near = f64::from(bound.next_up());
+            let asked = self.range.and_then(|r| r.range_filter).unwrap_or(f64::NEG_INFINITY);
+            ScoreRange { radius, range_filter: Some(near.max(asked)) }
+        }
+    }
+}
+
+fn check_query_count(count: usize, most: usize) -> Result<(), Failure> {
+    if (1..=most).contains(&count) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "nq [{count}] is invalid, nq (number of search vector per search request) should be in \
+         range [1, {most}], but got {count}"
+    )))
+}
+
+/// The vector field that is searched, and its dimensions.
+fn vector_field(schema: &CollectionSchema, asked: Option<&str>) -> Result<(String, u32), Failure> {
+    let field = match asked {
+        Some(name) => schema.fields.iter().find(|f| f.name == name).ok_or_else(|| {
+            invalid(format!(
+                "failed to create query plan: failed to get field schema by name: \
+                 fieldName({name}) not found"
+            ))
+        })?,
+        None => {
+            let mut fields = schema.vector_fields();
+            let first = fields.next().ok_or_else(|| invalid("anns_field not found in schema"))?;
+            if fields.next().is_some() {
+                return Err(invalid(
+                    "multiple anns_fields exist, please specify a anns_field in search_params",
+                ));
+            }
+            first
+        }
+    };
+    match field.data_type {
+        DataType::FloatVector { dim } => Ok((field.name.clone(), dim)),
+        _ => Err(invalid(format!(
+            "failed to create query plan: field ({}) to search is not of vector data type",
+            field.name
+        ))),
+    }
+}
+
+/// The metric of the field's index, which the one that is asked for must be.
+fn field_metric(
+    info: &CollectionInfo,
+    field: &str,
+    asked: Option<&str>,
+) -> Result<Metric, Failure> {
+    let index = info.indexes.iter().find(|i| i.field == field);
+    let own = index.and_then(|i| i.params.get("metric_type")).filter(|m| !m.is_empty());
+    let Some(own) = own else { return metric(asked.unwrap_or(DEFAULT_METRIC)) };
+    let own = metric(own)?;
+    match asked {
+        Some(name) if !name.eq_ignore_ascii_case(metric_name(own)) => {
+            let text = "fail to search: metric type not match";
+            Err(mismatch(text, metric_name(own), name))
+        }
+        _ => Ok(own),
+    }
+}
+
+fn range(params: &SearchParams, metric: Metric) -> Result<Option<ScoreRange>, Failure> {
+    let Some(radius) = params.radius else { return Ok(None) };
+    if let Some(near) = params.range_filter {
+        let up = larger_is_better(metric);
+        if (up && near <= radius) || (!up && near >= radius) {
+            let relation = if up { "greater" } else { "less" };
+            return Err(invalid(format!(
+                "metric type ({}), range_filter({near}) must be {relation} than radius({radius})",
+                metric_name(metric)
+            )));
+        }
+    }
+    Ok(Some(ScoreRange { radius, range_filter: params.range_filter }))
+}
+
+/// The vectors of rows that are in the collection already, by key.
+async fn stored_vectors(target: &Target, field: &str, ids: IDs) -> Result<Vec<Vec<f32>>, Failure> {
+    let keys = ids::from_wire(ids, target.schema())?;
+    let primary = target.schema().primary()?.name.clone();
+    let Some(filter) = ids::KeyFilter::new(&primary, &keys) else {
+        return Err(invalid("ids must not be empty"));
+    };
+    let select = Selection { filter: Some(Arc::new(filter)), ..target.everything() };
+    let rows = target.snapshot.select(&select, RowOrder::Any, 0, None).await?;
+    let columns = [primary.clone(), field.to_string()];
+    let batch = target.snapshot.fetch(&rows, &columns).await?;
+    let found = ids::key_column(&batch, &primary)?;
+    let at: HashMap<Key, usize> = (0..found.len()).map(|i| (found.get(i), i)).collect();
+    let missing: Vec<String> = (0..keys.len())
+        .map(|i| keys.get(i))
+        .filter(|key| !at.contains_key(key))
+        .map(|key| key.to_string())
+        .collect();
+    if !missing.is_empty() {
+        return Err(invalid(format!(
+            "some of the provided primary key IDs do not exist: missing IDs = [{}]",
+            missing.join(" ")
+        )));
+    }
+    let vectors = batch.column_by_name(field).and_then(|c| c.as_fixed_size_list_opt());
+    let vectors = vectors.ok_or_else(|| internal(format!("field {field} was not fetched")))?;
+    (0..keys.len())
+        .map(|i| {
+            let key = keys.get(i);
+            vector(vectors, at.get(&key).copied().unwrap_or_default()).ok_or_else(|| {
+                invalid(format!("the row of primary key {key} has no vector in field {field}"))
+            })
+        })
+        .collect()
+}
+
+fn vector(vectors: &FixedSizeListArray, row: usize) -> Option<Vec<f32>> {
+    let dim = usize::try_from(vectors.value_length()).ok()?;
+    if vectors.is_null(row) {
+        return None;
+    }
+    flat_vectors(vectors)?.get(row * dim..(row + 1) * dim).map(<[f32]>::to_vec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elanus_engine::core::schema::FieldSchema;
+
+    #[test]
+    fn the_only_vector_field_need_not_be_named() {
+        let vector = || DataType::FloatVector { dim: 3 };
+        let mut schema = CollectionSchema::new(vec![
+            FieldSchema::new("id", DataType::Int64).primary(),
+            FieldSchema::new("v", vector()),
+        ]);
+        assert_eq!(vector_field(&schema, None).ok(), Some(("v".into(), 3)));
+        assert!(vector_field(&schema, Some("id")).is_err());
+        assert!(vector_field(&schema, Some("x")).is_err());
+        schema.fields.push(FieldSchema::new("w", vector()));
+        assert!(vector_field(&schema, None).is_err());
+        assert_eq!(vector_field(&schema, Some("w")).ok(), Some(("w".into(), 3)));
+    }
+}

@@ -1,0 +1,102 @@
+//! What a read is about: one snapshot of a loaded collection, and its partitions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use elanus_engine::api::{CollectionInfo, PartitionSet, Selection, Snapshot};
+use elanus_engine::core::schema::CollectionSchema;
+use elanus_proto::schema::TemplateValue;
+use elanus_sql::lang::Filter;
+
+use crate::context::{Context, signed};
+use crate::convert::{invalid, template};
+use crate::proxy::dml::{e_with, named_partitions_with_key};
+use crate::status::Failure;
+
+/// A collection opened for reading.
+pub(crate) struct Target {
+    /// Everything is read from here.
+    pub snapshot: Snapshot,
+    partitions: PartitionSet,
+}
+
+impl Target {
+    /// Opens the named partitions, or all that are loaded.
+    ///
+    /// # Errors
+    /// If the collection or a partition is missing or not loaded.
+    pub fn open(
+        ctx: &Context,
+        database: &str,
+        name: &str,
+        partitions: &[String],
+    ) -> Result<Self, Failure> {
+        let collection = ctx.collection(database, name)?;
+        let info = collection.info();
+        let partitions = readable(&info, partitions)?;
+        Ok(Self { snapshot: collection.snapshot(), partitions })
+    }
+
+    /// The schema of the snapshot.
+    pub fn schema(&self) -> &CollectionSchema {
+        self.snapshot.schema()
+    }
+
+    /// The rows of the partitions that a filter matches; no text matches all.
+    pub fn select(
+        &self,
+        filter: &str,
+        templates: HashMap<String, TemplateValue>,
+    ) -> Result<Selection, Failure> {
+        let templates = template::templates(templates)?;
+        let filter = Filter::parse_optional(filter, self.schema(), &templates)
+            .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
+        let filter = filter.map(|f| Arc::new(f) as _);
+        Ok(Selection { filter, partitions: self.partitions.clone() })
+    }
+
+    /// All rows of the partitions.
+    pub fn everything(&self) -> Selection {
+        Selection { filter: None, partitions: self.partitions.clone() }
+    }
+
+    /// Checks that an iterator still reads the collection with which it began.
+    pub fn check_id(&self, id: Option<i64>) -> Result<(), Failure> {
+        let own = signed(self.snapshot.info().id);
+        match id {
+            Some(id) if id != 0 && id != own => Err(invalid(
+                "Input collection id is not consistent to collectionID in the context, \
+                 alias or database may have changed",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn readable(info: &CollectionInfo, asked: &[String]) -> Result<PartitionSet, Failure> {
+    if !asked.is_empty() && info.schema.partition_key().is_some() {
+        return Err(named_partitions_with_key());
+    }
+    for name in asked {
+        if info.partitions.iter().all(|p| p.name != *name) {
+            return Err(invalid(format!("partition name {name} not found")));
+        }
+    }
+    if !info.loaded {
+        return Err(Failure::not_loaded(&info.name));
+    }
+    let is_loaded =
+        |id: u64| info.loaded_partitions.is_empty() || info.loaded_partitions.contains(&id);
+    let absent = info.partitions.iter().find(|p| asked.contains(&p.name) && !is_loaded(p.id));
+    if let Some(partition) = absent {
+        return Err(Failure::partition_not_loaded(&partition.name));
+    }
+    if !asked.is_empty() {
+        return Ok(PartitionSet::Names(asked.to_vec()));
+    }
+    if info.loaded_partitions.is_empty() {
+        return Ok(PartitionSet::All);
+    }
+    let loaded = info.partitions.iter().filter(|p| is_loaded(p.id));
+    Ok(PartitionSet::Names(loaded.map(|p| p.name.clone()).collect()))
+}

@@ -1,0 +1,34 @@
+//! Milvus's filter language.
+//!
+//! A text goes through [`lexer`] and [`parser`] to a tree ([`ast`]), and through [`translate`]
+//! with a collection's schema to one DataFusion expression, which [`Filter`] compiles once and
+//! runs over columns. SQL's filters enter at that last step.
+//!
+//! Truth has three values. Null, a missing JSON path and a value of another type than the one
+//! asked for are neither equal nor unequal to anything; only `is null` and `exists` know them.
+
+mod arith;
+mod array;
+mod ast;
+mod calls;
+mod compare;
+mod fault;
+mod filter;
+mod json;
+mod lexer;
+mod literal;
+mod number;
+mod operators;
+mod parser;
+mod prune;
+mod scan;
+mod template;
+mod translate;
+mod udf;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use filter::Filter;
+pub use template::TemplateValue;

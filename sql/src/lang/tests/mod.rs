@@ -1,0 +1,7 @@
+//! Tests of the filter language.
+
+mod bad;
+mod cases;
+mod engine;
+mod fixture;
+mod syntax;

@@ -1,0 +1,8 @@
+//! Tests over a real engine in a temporary folder.
+
+mod answers;
+mod fixture;
+mod functions;
+mod plans;
+mod session;
+mod writes;

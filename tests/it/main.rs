@@ -1,0 +1,6 @@
+//! Tests that reach over several crates, in one binary. Add a module for each subject.
+
+// Tests may look at the clock and start threads; only what is shipped has to replay.
+#![allow(clippy::disallowed_methods)]
+
+mod layers;

@@ -1,0 +1,165 @@
+//! One question asked two ways: as a Milvus client's search is answered, and in SQL.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Float32Type, Int64Type};
+use elanus_engine::api::{Collection, Engine, Metric, ScanCounts, SearchRequest, Selection};
+use elanus_engine::core::filter::RowFilter;
+use elanus_engine::core::runtime::Stopwatch;
+use elanus_sql::Sql;
+use elanus_sql::lang::Filter;
+
+use super::data::{self, Example};
+use crate::failure::{Failure, Result};
+
+/// Answers asked for.
+pub const TOP: usize = 5;
+
+/// One row that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Its key.
+    pub id: i64,
+    /// Its words.
+    pub word: String,
+    /// Their meaning.
+    pub gloss: String,
+    /// Cosine of the angle to the query.
+    pub similarity: f32,
+}
+
+/// What the search found, best first, and what it took.
+pub struct Searched {
+    /// Rows, best first.
+    pub rows: Vec<Found>,
+    /// Time of the search and the fetch of its rows.
+    pub took: Duration,
+    /// Rows read.
+    pub counts: ScanCounts,
+}
+
+/// What SQL found, best first, and what it took.
+pub struct Selected {
+    /// Rows, best first.
+    pub rows: Vec<Found>,
+    /// Time from the text to the last row.
+    pub took: Duration,
+    /// What EXPLAIN ANALYZE counted.
+    pub counts: String,
+}
+
+/// The rows asked about, in Milvus's filter language.
+pub fn filter_text(example: &Example) -> String {
+    format!("category == \"noun.animal\" and length < 80 and id != {}", example.id)
+}
+
+/// The same question in SQL, with `vector` in the place of the query vector.
+pub fn sql_text(example: &Example, vector: &str) -> String {
+    format!(
+        "SELECT id, word, gloss, cosine_similarity({}, {vector}) AS similarity\nFROM {} \
+         WHERE category = 'noun.animal' AND length < 80 AND id <> {}\n\
+         ORDER BY similarity DESC LIMIT {TOP}",
+        data::VECTOR,
+        data::COLLECTION,
+        example.id,
+    )
+}
+
+/// Asks as a Milvus client's search is answered.
+pub async fn search(collection: &Collection, example: &Example) -> Result<Searched> {
+    let watch = Stopwatch::start();
+    let snapshot = collection.snapshot();
+    let filter = Filter::parse_optional(&filter_text(example), snapshot.schema(), &HashMap::new())?;
+    let filter = filter.map(|filter| Arc::new(filter) as Arc<dyn RowFilter>);
+    let request = SearchRequest {
+        field: data::VECTOR.into(),
+        queries: Arc::new(vec![example.vector.clone()]),
+        metric: Metric::Cosine,
+        top_k: TOP,
+        select: Selection { filter, ..Selection::default() },
+        range: None,
+    };
+    let result = snapshot.search(&request).await?;
+    let hits = result.hits.into_iter().next().unwrap_or_default();
+    let rows: Vec<_> = hits.iter().map(|hit| hit.row).collect();
+    let columns = ["id", "word", "gloss"].map(String::from);
+    let batch = snapshot.fetch(&rows, &columns).await?;
+    let took = watch.elapsed();
+    let scores: Vec<f32> = hits.iter().map(|hit| hit.score).collect();
+    Ok(Searched { rows: found(&batch, &scores)?, took, counts: result.counts })
+}
+
+/// Asks in SQL.
+pub async fn select(engine: &Engine, example: &Example) -> Result<Selected> {
+    let sql = Sql::new(engine.clone(), "default")?;
+    let numbers: Vec<String> = example.vector.iter().map(f32::to_string).collect();
+    let text = sql_text(example, &format!("[{}]", numbers.join(", ")));
+    let watch = Stopwatch::start();
+    let answer = sql.query(&text).await?;
+    let took = watch.elapsed();
+    let mut rows = Vec::new();
+    for batch in &answer.batches {
+        let scores = column(batch, "similarity")?;
+        let scores = scores.as_primitive_opt::<Float32Type>().ok_or_else(|| odd("similarity"))?;
+        rows.extend(found(batch, scores.values())?);
+    }
+    let explained = sql.query(&format!("EXPLAIN ANALYZE {text}")).await?;
+    let plan = crate::format::table::render(&explained.batches)?;
+    Ok(Selected { rows, took, counts: counters(&plan) })
+}
+
+fn found(batch: &RecordBatch, scores: &[f32]) -> Result<Vec<Found>> {
+    let ids = column(batch, "id")?;
+    let ids = ids.as_primitive_opt::<Int64Type>().ok_or_else(|| odd("id"))?;
+    let text = |name| column(batch, name)?.as_string_opt::<i32>().ok_or_else(|| odd(name));
+    let (words, glosses) = (text("word")?, text("gloss")?);
+    let row = |(row, similarity): (usize, &f32)| Found {
+        id: ids.value(row),
+        word: words.value(row).to_string(),
+        gloss: glosses.value(row).to_string(),
+        similarity: *similarity,
+    };
+    Ok(scores.iter().take(batch.num_rows()).enumerate().map(row).collect())
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a arrow::array::ArrayRef> {
+    batch.column_by_name(name).ok_or_else(|| odd(name))
+}
+
+fn odd(name: &str) -> Failure {
+    Failure::new(format!("the answer has no column {name} of the expected type"))
+}
+
+/// The counters of the search in the text of a plan, as EXPLAIN ANALYZE gives them.
+fn counters(plan: &str) -> String {
+    let counter = |name: &str| {
+        let (_, after) = plan.split_once(&format!("{name}="))?;
+        let value = after.split([',', ']', ' ']).next()?;
+        Some(format!("{value} {}", name.replace('_', " ")))
+    };
+    let counters = ["rows_considered", "rows_scanned"];
+    counters.into_iter().filter_map(counter).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_read_from_a_plan() {
+        let plan = "| VectorTopKExec: k=5, metrics=[units=1, rows_considered=5, rows_scanned=76] |";
+        assert_eq!(counters(plan), "5 rows considered, 76 rows scanned");
+        assert_eq!(counters("nothing"), "");
+    }
+
+    #[test]
+    fn both_texts_ask_the_same() {
+        let example = Example { id: 7, word: "w".into(), vector: vec![0.5] };
+        assert!(filter_text(&example).contains("length < 80 and id != 7"));
+        let sql = sql_text(&example, "[0.5]");
+        assert!(sql.contains("length < 80 AND id <> 7") && sql.ends_with("LIMIT 5"), "{sql}");
+    }
+}

@@ -1,0 +1,5 @@
+//! The parts of `elanus demo`: the bundled data, loading it, asking it two ways.
+
+pub mod ask;
+pub mod data;
+pub mod load;

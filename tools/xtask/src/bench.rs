@@ -1,0 +1,40 @@
+//! `cargo xtask bench`: runs a script of `benches/` against a release build.
+
+use std::fs;
+use std::process::Command;
+
+use crate::context::Context;
+use crate::run::run;
+use crate::venv::NEWEST;
+
+/// Runs `benches/NAME.py`, or lists the scripts.
+pub fn bench(context: &Context, arguments: &[String]) -> Result<bool, String> {
+    let folder = context.root.join("benches");
+    let Some((name, rest)) = arguments.split_first() else {
+        let mut names: Vec<String> = fs::read_dir(&folder)
+            .map_err(|e| format!("{}: {e}", folder.display()))?
+            .flatten()
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".py")?.to_string()))
+            .filter(|name| !name.starts_with('_'))
+            .collect();
+        names.sort();
+        println!("{}", names.join("\n"));
+        return Ok(true);
+    };
+    let script = folder.join(format!("{name}.py"));
+    if !script.is_file() {
+        return Err(format!("no such bench: {name}; `cargo xtask bench` lists them"));
+    }
+    NEWEST.prepare(context)?;
+    let binary = match std::env::var_os("ELANUS_BIN") {
+        Some(binary) => binary.into(),
+        None => {
+            if !run(&mut context.cargo(&["build", "--workspace", "--locked", "--release"]))? {
+                return Err("the release build failed".into());
+            }
+            context.binary("release")
+        }
+    };
+    let python = NEWEST.program(context, "python");
+    run(Command::new(python).arg(script).args(rest).env("ELANUS_BIN", binary))
+}
