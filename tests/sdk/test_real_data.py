@@ -21,10 +21,10 @@ pytestmark = [
 
 FULL = os.environ.get("ELANUS_FULL") == "1"
 EPSILON = 1e-6  # scores nearer than this are ties
-EVERY = 1 if FULL else 10  # n-th of the stored queries
-SQL_EVERY = 1 if FULL else 40
-FILTERED = 500 if FULL else 60  # of the filtered queries; the ten kinds of filter take turns
-SQL_FILTERED = 500 if FULL else 20
+EVERY = 1 if FULL else 4  # n-th of the stored queries
+SQL_EVERY = 1 if FULL else 20
+FILTERED = 500 if FULL else 200  # of the filtered queries; the ten kinds of filter take turns
+SQL_FILTERED = 500 if FULL else 60
 
 
 def table(path):

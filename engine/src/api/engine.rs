@@ -374,6 +374,7 @@ fn first_manifest(database: &str, new: NewCollection, created_ts: Timestamp) -> 
         schema_ts: created_ts,
         loaded: false,
         loaded_partitions: Vec::new(),
+        released: false,
         dropped: false,
         codebooks: Vec::new(),
     }

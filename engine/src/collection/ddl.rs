@@ -103,14 +103,13 @@ impl Collection {
         self.shard.alter(edit).await.map(|_| ())
     }
 
-    /// Drops an index, by its name or its field's.
+    /// Drops an index, by its name or, if none has it, by its field's.
     pub async fn drop_index(&self, name: &str) -> Result<()> {
         let edit = |manifest: &Manifest| {
+            let named = manifest.indexes.iter().position(|i| i.name == name);
+            let at = named.or_else(|| manifest.indexes.iter().position(|i| i.field == name));
             let mut next = manifest.clone();
-            next.indexes.retain(|i| i.name != name && i.field != name);
-            if next.indexes.len() == manifest.indexes.len() {
-                return Err(no_index(name));
-            }
+            next.indexes.remove(at.ok_or_else(|| no_index(name))?);
             Ok(next)
         };
         self.shard.alter(edit).await.map(|_| ())
@@ -244,6 +243,7 @@ fn alter_param(field: &mut FieldSchema, key: &str, value: &str) -> Result<()> {
 }
 
 fn set_loaded(manifest: &mut Manifest, loaded: bool, named: &[u64]) {
+    manifest.released = !loaded && (named.is_empty() || manifest.released);
     if named.is_empty() {
         manifest.loaded = loaded;
         manifest.loaded_partitions.clear();
@@ -261,6 +261,7 @@ fn set_loaded(manifest: &mut Manifest, loaded: bool, named: &[u64]) {
         }
         manifest.loaded_partitions.retain(|p| !named.contains(p));
         manifest.loaded = !manifest.loaded_partitions.is_empty();
+        manifest.released = !manifest.loaded;
     }
 }
 

@@ -6,7 +6,7 @@
 use elanus_kernels::{Kernels, Metric, exact_score};
 
 use super::topk::TopK;
-use super::{SearchUnit, UnitHit, UnitQuery, VectorIndex};
+use super::{ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex};
 use crate::core::error::{Error, Result, Subject};
 
 /// Rows scored per step: their vectors stay in the cache while all queries of a batch see them.
@@ -35,8 +35,6 @@ impl VectorIndex for FlatIndex {
             ));
         }
         let kept = query.top_k.saturating_add(MARGIN).min(unit.allowed.count());
-        // With a range every row in it counts, so the margin must not cut it: the range is applied
-        // in the scan, a little wider, and exactly in the end.
         let mut tops: Vec<TopK<'_>> =
             query.queries.iter().map(|_| TopK::new(kept, unit.keys)).collect();
         let scan = Scan::new(unit, query);
@@ -63,22 +61,33 @@ struct Scan<'a> {
     kernels: Kernels,
     query: &'a UnitQuery<'a>,
     dim: usize,
-    far: Vec<f32>,
 }
 
 impl<'a> Scan<'a> {
     fn new(unit: &SearchUnit<'_>, query: &'a UnitQuery<'a>) -> Self {
-        let far = match (query.range.and_then(|r| r.range_filter), query.metric) {
-            // Rows nearer than the range would push those inside it out of the top k.
-            (Some(near), _) => vec![near as f32],
-            _ => Vec::new(),
-        };
-        Self { kernels: Kernels::best(), query, dim: unit.dim, far }
+        Self { kernels: Kernels::best(), query, dim: unit.dim }
+    }
+
+    /// With a range, rows must not be cut by their rounded score: all are scored exactly, and those outside
+    /// are put infinitely far away, so that they never push out one inside.
+    fn exact_distances(&self, range: ScoreRange, query: &[f32], rows: &[f32], out: &mut [f32]) {
+        let metric = self.query.metric;
+        for (distance, row) in out.iter_mut().zip(rows.chunks_exact(self.dim.max(1))) {
+            let score = exact_score(metric, query, row);
+            *distance = match (range.holds(metric, score), metric.higher_is_nearer()) {
+                (false, _) => f32::INFINITY,
+                (true, true) => -score as f32,
+                (true, false) => score as f32,
+            };
+        }
     }
 
     /// Distances (smaller is nearer) of a block of rows to a query.
     fn distances(&self, at: usize, rows: &[f32], out: &mut [f32]) {
         let query = &self.query.queries[at];
+        if let Some(range) = self.query.range {
+            return self.exact_distances(range, query, rows, out);
+        }
         match self.query.metric {
             Metric::L2 => self.kernels.l2_rows(query, rows, out),
             Metric::Ip => self.kernels.dot_rows(query, rows, out),
@@ -91,17 +100,7 @@ impl<'a> Scan<'a> {
                 }
             }
         }
-        let higher = self.query.metric.higher_is_nearer();
-        if let Some(near) = self.far.first() {
-            let slack = near.abs() * 1e-5 + 1e-6;
-            for score in out.iter_mut() {
-                let too_near = if higher { *score > near + slack } else { *score < near - slack };
-                if too_near {
-                    *score = if higher { f32::NEG_INFINITY } else { f32::INFINITY };
-                }
-            }
-        }
-        if higher {
+        if self.query.metric.higher_is_nearer() {
             out.iter_mut().for_each(|s| *s = -*s);
         }
     }
@@ -131,7 +130,6 @@ mod tests {
     use super::*;
     use crate::core::key::Keys;
     use crate::core::rowset::RowSet;
-    use crate::index::ScoreRange;
     use arrow::array::Int64Array;
 
     fn search(metric: Metric, range: Option<ScoreRange>, allowed: &RowSet) -> Vec<(u32, f32)> {
@@ -161,5 +159,19 @@ mod tests {
         let range = Some(ScoreRange { radius: 1.0, range_filter: Some(2.0) });
         assert_eq!(search(Metric::Ip, range, &all), [(1, 2.0)]);
         assert_eq!(search(Metric::L2, None, &RowSet::range(4, 2, 4)), [(3, 5.0), (2, 13.0)]);
+    }
+
+    #[test]
+    fn rows_just_nearer_than_the_range_do_not_push_out_those_inside() {
+        let mut vectors = vec![1.0; 100];
+        vectors.extend([2.0; 50]);
+        let keys = Keys::Int(Int64Array::from_iter_values(0..150));
+        let allowed = RowSet::all(150);
+        let unit = SearchUnit { vectors: &vectors, dim: 1, allowed: &allowed, keys: &keys };
+        let range = Some(ScoreRange { radius: 100.0, range_filter: Some(1.000_000_2) });
+        let queries = [vec![0.0]];
+        let query = UnitQuery { queries: &queries, metric: Metric::L2, top_k: 10, range };
+        let (hits, _) = FlatIndex.search(&unit, &query).unwrap();
+        assert_eq!(hits[0].iter().map(|h| h.row).collect::<Vec<_>>(), (100..110).collect::<Vec<_>>());
     }
 }

@@ -46,13 +46,14 @@ pub struct ScoreRange {
 }
 
 impl ScoreRange {
-    /// Whether a score is in the range.
+    /// Whether a score is in the range. Bounds and score are compared as users see them, in 32 bits.
     pub fn holds(&self, metric: Metric, score: f64) -> bool {
-        let near = self.range_filter;
+        let (score, radius) = (score as f32, self.radius as f32);
+        let near = self.range_filter.map(|n| n as f32);
         if metric.higher_is_nearer() {
-            score > self.radius && near.is_none_or(|n| score <= n)
+            score > radius && near.is_none_or(|n| score <= n)
         } else {
-            score < self.radius && near.is_none_or(|n| score >= n)
+            score < radius && near.is_none_or(|n| score >= n)
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct CollectionInfo {
     pub loaded: bool,
     /// With `loaded`: only these partitions; none: all.
     pub loaded_partitions: Vec<u64>,
+    /// Whether it was released and not loaded since.
+    pub released: bool,
 }
 
 impl From<&Manifest> for CollectionInfo {
@@ -57,6 +59,7 @@ impl From<&Manifest> for CollectionInfo {
             schema_ts: m.schema_ts,
             loaded: m.loaded,
             loaded_partitions: m.loaded_partitions.clone(),
+            released: m.released,
         }
     }
 }

@@ -158,6 +158,8 @@ pub struct Manifest {
     pub loaded: bool,
     /// With `loaded`: only these partitions; none: all.
     pub loaded_partitions: Vec<u64>,
+    /// Whether it was released and not loaded since; one that was never loaded is not.
+    pub released: bool,
     /// Whether this is the last version of a dropped collection.
     pub dropped: bool,
     /// Codebooks that segments name.

@@ -82,6 +82,7 @@ fn to_disk(m: &Manifest) -> disk::Manifest {
         schema_ts: m.schema_ts,
         loaded: m.loaded,
         loaded_partitions: m.loaded_partitions.clone(),
+        released: m.released,
         dropped: m.dropped,
         codebooks: m
             .codebooks
@@ -131,6 +132,7 @@ fn from_disk(m: disk::Manifest) -> Result<Manifest> {
         schema_ts: m.schema_ts,
         loaded: m.loaded,
         loaded_partitions: m.loaded_partitions,
+        released: m.released,
         dropped: m.dropped,
         codebooks: m
             .codebooks

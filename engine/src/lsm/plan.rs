@@ -151,7 +151,8 @@ pub fn tier(size_bytes: u64, settings: &CompactionSettings) -> u32 {
     tier
 }
 
-/// The first run of `fan_in` or more neighbours in age, none of a higher tier than the lowest full one.
+/// The first run of neighbours in age that holds `fan_in` segments of one tier and none of a higher one;
+/// lower ones between them go along.
 fn full_tier(segments: &[&SegmentView], settings: &CompactionSettings) -> Option<Job> {
     let tiers: Vec<u32> = segments.iter().map(|s| tier(live_bytes(s), settings)).collect();
     let mut levels = tiers.clone();
@@ -159,22 +160,23 @@ fn full_tier(segments: &[&SegmentView], settings: &CompactionSettings) -> Option
     levels.dedup();
     for level in levels {
         let mut run: Vec<&SegmentView> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut full) = (0, 0);
         for (segment, its_tier) in segments.iter().zip(&tiers) {
-            let fits = bytes + live_bytes(segment) <= settings.max_segment_bytes;
-            if *its_tier > level || !fits {
-                if run.len() >= settings.fan_in {
+            let live = live_bytes(segment);
+            if *its_tier > level || bytes + live > settings.max_segment_bytes {
+                if full >= settings.fan_in {
                     break;
                 }
                 run.clear();
-                bytes = 0;
+                (bytes, full) = (0, 0);
             }
-            if *its_tier <= level && live_bytes(segment) <= settings.max_segment_bytes {
-                bytes += live_bytes(segment);
+            if *its_tier <= level && live <= settings.max_segment_bytes {
+                bytes += live;
+                full += usize::from(*its_tier == level);
                 run.push(segment);
             }
         }
-        if run.len() >= settings.fan_in {
+        if full >= settings.fan_in {
             return Some(job(&run, Reason::Tier));
         }
     }

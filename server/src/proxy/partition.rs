@@ -12,7 +12,6 @@ use super::{collection, names};
 use crate::context::{Context, signed};
 use crate::status::Failure;
 
-/// The partition that always exists.
 /// Creates a partition; one that is there already counts as created.
 pub async fn create(
     ctx: &Context,

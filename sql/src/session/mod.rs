@@ -40,7 +40,8 @@ const MOST_PARTITIONS: usize = 8;
 /// Each statement sees one snapshot of each collection it reads. Besides queries there are
 /// `INSERT INTO`, `REPLACE INTO` (an upsert), `DELETE FROM`, `SHOW TABLES`, `SHOW DATABASES`,
 /// `DESCRIBE`, `EXPLAIN`, `USE database` and `SET name = value`; collections are made and changed
-/// through the Milvus API.
+/// through the Milvus API. An inserted row takes the place of one with the same key, as in every
+/// API. A write of up to 65,536 rows is one atomic step, a longer one several.
 pub struct Sql {
     engine: Engine,
     /// What each statement starts from.

@@ -1,6 +1,9 @@
 //! Answers of queries, with a vector search and without.
 
-use super::fixture::{Layout, item_vector, literal, rows, store, value};
+use elanus_engine::api::CompactMode;
+use elanus_engine::core::schema::{CollectionSchema, DataType, FieldSchema};
+
+use super::fixture::{Layout, create, item_vector, literal, rows, store, value};
 
 const LAYOUTS: [Layout; 3] = [Layout::Memtable, Layout::Segments, Layout::Mixed];
 
@@ -162,4 +165,25 @@ async fn a_statement_sees_one_snapshot() {
                 shop, \"$meta\" FROM goods";
     assert_eq!(value(&s.sql, copy).await, "100");
     assert_eq!(value(&s.sql, "SELECT count(*) FROM items").await, "200");
+}
+
+#[tokio::test]
+async fn keys_of_text_break_ties_and_compaction_changes_nothing() {
+    let s = store(Layout::Memtable).await;
+    let schema = CollectionSchema::new(vec![
+        FieldSchema::new("key", DataType::VarChar { max_length: 8 }).primary(),
+        FieldSchema::new("v", DataType::FloatVector { dim: 2 }),
+    ]);
+    let words = create(s.sql.engine(), "words", schema).await;
+    for key in ["b", "10", "a", "9", "ä"] {
+        let insert = format!("INSERT INTO words (key, v) VALUES ('{key}', [1, 1])");
+        assert_eq!(value(&s.sql, &insert).await, "1");
+        words.flush().await.unwrap();
+    }
+    s.sql.query("DELETE FROM words WHERE key = 'a'").await.unwrap();
+    let near = "SELECT key FROM words ORDER BY l2_distance(v, [0, 0]) LIMIT 3";
+    assert_eq!(rows(&s.sql, near).await, ["10", "9", "b"]);
+    words.compact(CompactMode::All).await.unwrap();
+    assert_eq!(rows(&s.sql, near).await, ["10", "9", "b"]);
+    assert_eq!(value(&s.sql, "SELECT count(*) FROM words").await, "4");
 }

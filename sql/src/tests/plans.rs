@@ -95,6 +95,8 @@ async fn filters_are_pushed_and_the_rule_can_be_turned_off() {
         plan(&s.sql, "SELECT id FROM items WHERE price > 3 AND \"Name\" LIKE 'item 1%'").await;
     assert!(pushed.contains("ScanExec: collection=items, columns=[id], filter="), "{pushed}");
     assert!(!pushed.contains("FilterExec"), "{pushed}");
+    let pruned = plan(&s.sql, "SELECT id FROM items WHERE id >= 150").await;
+    assert!(pruned.contains("units=1, pruned_units=1"), "{pruned}");
     s.sql.query("SET elanus.vector_top_k = false").await.unwrap();
     let statement = "SELECT id FROM items ORDER BY l2_distance(v, $Q) LIMIT 5".replace("$Q", Q);
     let plan = plan(&s.sql, &statement).await;

@@ -10,7 +10,7 @@ use elanus_server::Server;
 use super::serve;
 use crate::args::DemoArgs;
 use crate::config;
-use crate::demo::ask::{self, Found, Searched, Selected};
+use crate::demo::ask::{self, Answer, Found};
 use crate::demo::data::{self, Example};
 use crate::demo::load;
 use crate::failure::{Failure, Result};
@@ -20,9 +20,8 @@ use crate::signals::Shutdown;
 
 /// The entry whose neighbours are asked for: "timber wolf".
 const EXAMPLE: i64 = 12_259;
-/// Widths of words and glosses that let the table fit a terminal.
-const WORD_WIDTH: usize = 28;
-const GLOSS_WIDTH: usize = 44;
+/// Width of words that lets two answers stand side by side on a terminal of 80 columns.
+const WORD_WIDTH: usize = 26;
 
 /// Opens the store, runs the demo, closes the store.
 pub async fn run(args: DemoArgs) -> Result<()> {
@@ -51,8 +50,8 @@ async fn with_engine(engine: &Engine, args: &DemoArgs, shutdown: Shutdown) -> Re
 /// Loads, asks both ways, prints.
 async fn show(engine: &Engine, args: &DemoArgs, out: &mut dyn Write) -> Result<()> {
     let rows = data::rows()?;
-    let dictionary = "entries of the dictionary WordNet, with vectors of their meanings";
-    writeln!(out, "{} {dictionary}, into {}\n", count(rows.num_rows() as u64), args.data)?;
+    let entries = count(rows.num_rows() as u64);
+    writeln!(out, "Loading {entries} WordNet entries with their vectors into {}\n", args.data)?;
     let collection = load::fill(engine, &rows, out).await?;
     let example = data::example(&rows, EXAMPLE)?;
     let searched = ask::search(&collection, &example).await?;
@@ -63,38 +62,31 @@ async fn show(engine: &Engine, args: &DemoArgs, out: &mut dyn Write) -> Result<(
 
 fn print_question(out: &mut dyn Write, example: &Example) -> Result<()> {
     let vector: ArrayRef = Arc::new(Float32Array::from(example.vector.clone()));
-    let vector = short_text(&vector)?;
-    writeln!(out, "\nWhich animals with a short description are most like \"{}\"?", example.word)?;
-    writeln!(out, "\nAs a Milvus search, with metric COSINE, limit {} and this filter:", ask::TOP)?;
-    writeln!(out, "  {}", ask::filter_text(example))?;
-    writeln!(out, "In SQL:")?;
-    writeln!(out, "  {}\n", ask::sql_text(example, &vector).replace('\n', "\n  "))?;
+    let sql = ask::sql_text(example, &short_text(&vector)?).replace('\n', "\n          ");
+    writeln!(out, "\nWhich animals with a short description are most like this one?")?;
+    writeln!(out, "  {}\n", example.word)?;
+    writeln!(out, "  filter  {}", ask::filter_text(example))?;
+    writeln!(out, "  SQL     {sql}\n")?;
     Ok(())
 }
 
-fn print_answers(out: &mut dyn Write, searched: &Searched, selected: &Selected) -> Result<()> {
+fn print_answers(out: &mut dyn Write, searched: &Answer, selected: &Answer) -> Result<()> {
     let cell = |found: Option<&Found>| match found {
-        Some(f) => format!("{} {:.4}", shorten(&f.word, WORD_WIDTH), f.similarity),
-        None => "-".to_string(),
+        Some(f) => format!("{:WORD_WIDTH$} {:.4}", shorten(&f.word, WORD_WIDTH), f.similarity),
+        None => String::new(),
     };
-    let places = searched.rows.len().max(selected.rows.len());
-    let rows: Vec<Vec<String>> = (0..places)
+    let rows: Vec<Vec<String>> = (0..searched.rows.len().max(selected.rows.len()))
         .map(|i| {
-            let (left, right) = (searched.rows.get(i), selected.rows.get(i));
-            let gloss = left.or(right).map_or("", |f| f.gloss.as_str());
-            vec![(i + 1).to_string(), cell(left), cell(right), shorten(gloss, GLOSS_WIDTH)]
+            let both = [&searched.rows, &selected.rows].map(|rows| cell(rows.get(i)));
+            [vec![(i + 1).to_string()], both.to_vec()].concat()
         })
         .collect();
-    writeln!(out, "{}", render_texts(&["#", "search", "SQL", "meaning"], &rows)?)?;
-    let counts = searched.counts;
-    writeln!(
-        out,
-        "search  {}, {} rows considered, {} rows scanned",
-        duration(searched.took),
-        count(counts.rows_considered),
-        count(counts.rows_scanned),
-    )?;
-    writeln!(out, "SQL     {}, {}", duration(selected.took), selected.counts)?;
+    let titles = ["#", "search with filter, COSINE", "SQL"];
+    writeln!(out, "{}", render_texts(&titles, &rows)?)?;
+    for (way, answer) in [("search", searched), ("SQL", selected)] {
+        let (first, again) = (duration(answer.first), duration(answer.again));
+        writeln!(out, "{way:7} {first}, again {again}: {}", answer.counts)?;
+    }
     if searched.rows != selected.rows {
         return Err(Failure::new("the two answers differ")
             .hint("this is a mistake in elanus: please report it with the text above"));
@@ -109,7 +101,7 @@ fn print_serving(out: &mut dyn Write, args: &DemoArgs, server: &Server) -> Resul
     writeln!(
         out,
         "  Python  from pymilvus import MilvusClient\n          \
-         MilvusClient(\"http://{address}\").query(\"{}\", filter=\"length < 15\", \
+         MilvusClient(\"http://{address}\").query(\"{}\", filter='word like \"%wolf%\"', \
          output_fields=[\"word\", \"gloss\"])",
         data::COLLECTION
     )?;

@@ -1,6 +1,7 @@
 //! `elanus gc`: removes the files that a store no longer names.
 
 use std::io::Write;
+use std::time::Duration;
 
 use elanus_engine::offline;
 
@@ -21,9 +22,9 @@ pub async fn run(args: GcArgs) -> Result<()> {
     let bytes = human::bytes(report.removed_bytes);
     let mut out = std::io::stdout();
     writeln!(out, "removed {removed} ({bytes})")?;
-    if report.kept_young > 0 {
-        let young = human::counted(report.kept_young, "file");
-        writeln!(out, "kept {young} for now: useless for less than gc.grace_ms")?;
+    if report.removed_files == 0 || report.kept_young > 0 {
+        let grace = human::duration(Duration::from_millis(settings.gc.grace_ms));
+        writeln!(out, "files that were in use in the last {grace} stay (setting gc.grace_ms)")?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use elanus_sql::lang::Filter;
 
 use super::data::{self, Example};
 use crate::failure::{Failure, Result};
+use crate::format::human::count;
 
 /// Answers asked for.
 pub const TOP: usize = 5;
@@ -25,29 +26,19 @@ pub struct Found {
     pub id: i64,
     /// Its words.
     pub word: String,
-    /// Their meaning.
-    pub gloss: String,
     /// Cosine of the angle to the query.
     pub similarity: f32,
 }
 
-/// What the search found, best first, and what it took.
-pub struct Searched {
+/// What one way of asking found, best first, and what it took.
+pub struct Answer {
     /// Rows, best first.
     pub rows: Vec<Found>,
-    /// Time of the search and the fetch of its rows.
-    pub took: Duration,
-    /// Rows read.
-    pub counts: ScanCounts,
-}
-
-/// What SQL found, best first, and what it took.
-pub struct Selected {
-    /// Rows, best first.
-    pub rows: Vec<Found>,
-    /// Time from the text to the last row.
-    pub took: Duration,
-    /// What EXPLAIN ANALYZE counted.
+    /// Time from the question to the last row, asked for the first time.
+    pub first: Duration,
+    /// The same, asked again.
+    pub again: Duration,
+    /// Rows read, in words.
     pub counts: String,
 }
 
@@ -59,7 +50,7 @@ pub fn filter_text(example: &Example) -> String {
 /// The same question in SQL, with `vector` in the place of the query vector.
 pub fn sql_text(example: &Example, vector: &str) -> String {
     format!(
-        "SELECT id, word, gloss, cosine_similarity({}, {vector}) AS similarity\nFROM {} \
+        "SELECT id, word, cosine_similarity({}, {vector}) AS similarity\nFROM {}\n\
          WHERE category = 'noun.animal' AND length < 80 AND id <> {}\n\
          ORDER BY similarity DESC LIMIT {TOP}",
         data::VECTOR,
@@ -69,10 +60,24 @@ pub fn sql_text(example: &Example, vector: &str) -> String {
 }
 
 /// Asks as a Milvus client's search is answered.
-pub async fn search(collection: &Collection, example: &Example) -> Result<Searched> {
+pub async fn search(collection: &Collection, example: &Example) -> Result<Answer> {
     let watch = Stopwatch::start();
+    search_once(collection, example).await?;
+    let first = watch.elapsed();
+    let watch = Stopwatch::start();
+    let (rows, counts) = search_once(collection, example).await?;
+    let (considered, scanned) = (count(counts.rows_considered), count(counts.rows_scanned));
+    let counts = format!("{considered} rows considered, {scanned} rows scanned");
+    Ok(Answer { rows, first, again: watch.elapsed(), counts })
+}
+
+async fn search_once(
+    collection: &Collection,
+    example: &Example,
+) -> Result<(Vec<Found>, ScanCounts)> {
     let snapshot = collection.snapshot();
-    let filter = Filter::parse_optional(&filter_text(example), snapshot.schema(), &HashMap::new())?;
+    let text = filter_text(example);
+    let filter = Filter::parse_optional(&text, snapshot.schema(), &HashMap::new())?;
     let filter = filter.map(|filter| Arc::new(filter) as Arc<dyn RowFilter>);
     let request = SearchRequest {
         field: data::VECTOR.into(),
@@ -85,41 +90,45 @@ pub async fn search(collection: &Collection, example: &Example) -> Result<Search
     let result = snapshot.search(&request).await?;
     let hits = result.hits.into_iter().next().unwrap_or_default();
     let rows: Vec<_> = hits.iter().map(|hit| hit.row).collect();
-    let columns = ["id", "word", "gloss"].map(String::from);
-    let batch = snapshot.fetch(&rows, &columns).await?;
-    let took = watch.elapsed();
+    let batch = snapshot.fetch(&rows, &["id", "word"].map(String::from)).await?;
     let scores: Vec<f32> = hits.iter().map(|hit| hit.score).collect();
-    Ok(Searched { rows: found(&batch, &scores)?, took, counts: result.counts })
+    Ok((found(&batch, &scores)?, result.counts))
 }
 
 /// Asks in SQL.
-pub async fn select(engine: &Engine, example: &Example) -> Result<Selected> {
+pub async fn select(engine: &Engine, example: &Example) -> Result<Answer> {
     let sql = Sql::new(engine.clone(), "default")?;
     let numbers: Vec<String> = example.vector.iter().map(f32::to_string).collect();
     let text = sql_text(example, &format!("[{}]", numbers.join(", ")));
     let watch = Stopwatch::start();
-    let answer = sql.query(&text).await?;
-    let took = watch.elapsed();
+    select_once(&sql, &text).await?;
+    let first = watch.elapsed();
+    let watch = Stopwatch::start();
+    let rows = select_once(&sql, &text).await?;
+    let again = watch.elapsed();
+    let explained = sql.query(&format!("EXPLAIN ANALYZE {text}")).await?;
+    let counts = counters(&crate::format::table::render(&explained.batches)?);
+    Ok(Answer { rows, first, again, counts })
+}
+
+async fn select_once(sql: &Sql, text: &str) -> Result<Vec<Found>> {
+    let answer = sql.query(text).await?;
     let mut rows = Vec::new();
     for batch in &answer.batches {
         let scores = column(batch, "similarity")?;
         let scores = scores.as_primitive_opt::<Float32Type>().ok_or_else(|| odd("similarity"))?;
         rows.extend(found(batch, scores.values())?);
     }
-    let explained = sql.query(&format!("EXPLAIN ANALYZE {text}")).await?;
-    let plan = crate::format::table::render(&explained.batches)?;
-    Ok(Selected { rows, took, counts: counters(&plan) })
+    Ok(rows)
 }
 
 fn found(batch: &RecordBatch, scores: &[f32]) -> Result<Vec<Found>> {
     let ids = column(batch, "id")?;
     let ids = ids.as_primitive_opt::<Int64Type>().ok_or_else(|| odd("id"))?;
-    let text = |name| column(batch, name)?.as_string_opt::<i32>().ok_or_else(|| odd(name));
-    let (words, glosses) = (text("word")?, text("gloss")?);
+    let words = column(batch, "word")?.as_string_opt::<i32>().ok_or_else(|| odd("word"))?;
     let row = |(row, similarity): (usize, &f32)| Found {
         id: ids.value(row),
         word: words.value(row).to_string(),
-        gloss: glosses.value(row).to_string(),
         similarity: *similarity,
     };
     Ok(scores.iter().take(batch.num_rows()).enumerate().map(row).collect())
@@ -137,7 +146,7 @@ fn odd(name: &str) -> Failure {
 fn counters(plan: &str) -> String {
     let counter = |name: &str| {
         let (_, after) = plan.split_once(&format!("{name}="))?;
-        let value = after.split([',', ']', ' ']).next()?;
+        let value = after.split([',', ']']).next()?;
         Some(format!("{value} {}", name.replace('_', " ")))
     };
     let counters = ["rows_considered", "rows_scanned"];
@@ -150,8 +159,9 @@ mod tests {
 
     #[test]
     fn counters_are_read_from_a_plan() {
-        let plan = "| VectorTopKExec: k=5, metrics=[units=1, rows_considered=5, rows_scanned=76] |";
-        assert_eq!(counters(plan), "5 rows considered, 76 rows scanned");
+        let plan =
+            "| VectorTopKExec: k=5, metrics=[units=1, rows_considered=5.00 K, rows_scanned=76] |";
+        assert_eq!(counters(plan), "5.00 K rows considered, 76 rows scanned");
         assert_eq!(counters("nothing"), "");
     }
 

@@ -48,6 +48,7 @@ pub fn duration(d: Duration) -> String {
         s if s < 0.1 => format!("{:.1} ms", s * 1e3),
         s if s < 1.0 => format!("{:.0} ms", s * 1e3),
         s if s < 60.0 => format!("{s:.2} s"),
+        s if s as u64 % 60 == 0 => format!("{} min", s as u64 / 60),
         s => format!("{} min {} s", s as u64 / 60, s as u64 % 60),
     }
 }
@@ -96,6 +97,7 @@ mod tests {
             (1_500, "1.5 ms"),
             (250_000, "250 ms"),
             (4_560_000, "4.56 s"),
+            (60_000_000, "1 min"),
             (200_000_000, "3 min 20 s"),
         ] {
             assert_eq!(duration(Duration::from_micros(us)), text);

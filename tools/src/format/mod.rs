@@ -2,4 +2,5 @@
 
 pub mod human;
 pub mod output;
+mod plan;
 pub mod table;

@@ -9,13 +9,18 @@ use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches_with_options;
 
-/// Lists of numbers up to this length are shown whole.
-const WHOLE: usize = 8;
-/// Of longer ones this many numbers are shown.
-const SHOWN: usize = 2;
+use super::plan;
 
-/// The batches as one table, long vectors shortened, nulls as `NULL`.
+/// Lists of numbers up to this length are shown whole.
+pub(super) const WHOLE: usize = 8;
+/// Of longer ones this many numbers are shown.
+pub(super) const SHOWN: usize = 2;
+
+/// The batches as one table, long vectors shortened, nulls as `NULL`. Plans get no frame.
 pub fn render(batches: &[RecordBatch]) -> Result<String, ArrowError> {
+    if let Some(plans) = plan::render(batches) {
+        return Ok(plans);
+    }
     let short = batches.iter().map(shorten_vectors).collect::<Result<Vec<_>, _>>()?;
     let options = FormatOptions::default().with_null("NULL").with_display_error(true);
     Ok(pretty_format_batches_with_options(&short, &options)?.to_string())

@@ -130,7 +130,7 @@ fn wrong_columns_are_refused() {
     let wide = scalar_field::Data::IntData(IntArray { data: vec![1, 128] });
     let got = reason(wire("i", wide, &[]), 2);
     assert!(got.contains("the 1th element (128) out of range: [-128, 127]"), "{got}");
-    let json = scalar_field::Data::JsonData(JsonArray { data: vec![b"{x".to_vec()] });
+    let json = scalar_field::Data::JsonData(JsonArray { data: vec![vec![0xff]] });
     assert!(reason(wire("j", json, &[]), 1).contains("no valid JSON"));
     let twice = vec![wire("id", longs(&[1]), &[]), wire("id", longs(&[1]), &[])];
     let twice = to_batch(&collection(), twice, 1).err().map(|f| f.reason).unwrap_or_default();
@@ -191,10 +191,7 @@ fn columns_come_back_as_they_went_in() -> Result<(), String> {
             ..floats("v", 2, &[1., 2.], &valid)
         },
     ];
-    // A null's filler in a dense JSON column must be JSON on the way in.
-    let mut sent = columns.clone();
-    sent[5] = wire("j", json(&["{\"a\": 1.0}"]), &valid);
-    let batch = to_batch(&collection(), sent, 2).map_err(|f| f.reason)?;
+    let batch = to_batch(&collection(), columns.clone(), 2).map_err(|f| f.reason)?;
     for (array, expected) in batch.columns().iter().zip(columns) {
         let mut back =
             results::to_wire(&collection(), &expected.field_name, array).map_err(|f| f.reason)?;

@@ -86,18 +86,25 @@ impl Part {
 
     /// The range of scores strictly behind one, within the asked range.
     pub fn range_behind(&self, bound: f32) -> ScoreRange {
-        if larger_is_better(self.metric) {
-            let radius = self.range.map_or(f64::NEG_INFINITY, |r| r.radius);
-            let near = f64::from(bound.next_down());
-            let asked = self.range.and_then(|r| r.range_filter).unwrap_or(f64::INFINITY);
-            ScoreRange { radius, range_filter: Some(near.min(asked)) }
-        } else {
-            let radius = self.range.map_or(f64::INFINITY, |r| r.radius);
-            let near = f64::from(bound.next_up());
-            let asked = self.range.and_then(|r| r.range_filter).unwrap_or(f64::NEG_INFINITY);
-            ScoreRange { radius, range_filter: Some(near.max(asked)) }
-        }
+        behind(self.metric, bound, self.range)
     }
+}
+
+/// The engine compares scores before they are rounded to 32 bits, and `bound` is a rounded one: the
+/// limit is half-way to the next 32-bit number, so that no row is seen twice and none is missed.
+fn behind(metric: Metric, bound: f32, asked: Option<ScoreRange>) -> ScoreRange {
+    let up = larger_is_better(metric);
+    let next = if up { bound.next_down() } else { bound.next_up() };
+    let half = f64::midpoint(f64::from(bound), f64::from(next));
+    let near = match half as f32 == bound {
+        true if up => half.next_down(),
+        true => half.next_up(),
+        false => half,
+    };
+    let far = if up { f64::NEG_INFINITY } else { f64::INFINITY };
+    let asked_near = asked.and_then(|r| r.range_filter).unwrap_or(near);
+    let near = if up { near.min(asked_near) } else { near.max(asked_near) };
+    ScoreRange { radius: asked.map_or(far, |r| r.radius), range_filter: Some(near) }
 }
 
 fn check_query_count(count: usize, most: usize) -> Result<(), Failure> {
@@ -235,5 +242,21 @@ mod tests {
         schema.fields.push(FieldSchema::new("w", vector()));
         assert!(vector_field(&schema, None).is_err());
         assert_eq!(vector_field(&schema, Some("w")).ok(), Some(("w".into(), 3)));
+    }
+
+    #[test]
+    fn behind_a_bound_are_all_scores_that_round_behind_it() {
+        for bound in [0.1f32, 1.0, 3.0, 1e-30, -0.5] {
+            for (metric, next) in [(Metric::L2, bound.next_up()), (Metric::Ip, bound.next_down())] {
+                let near = behind(metric, bound, None).range_filter.unwrap_or_default();
+                assert_eq!(near as f32, next, "{bound}");
+                let before =
+                    if larger_is_better(metric) { near.next_up() } else { near.next_down() };
+                assert_eq!(before as f32, bound, "{bound}");
+            }
+        }
+        let asked = ScoreRange { radius: 9.0, range_filter: Some(4.0) };
+        let within = behind(Metric::L2, 1.0, Some(asked));
+        assert_eq!((within.radius, within.range_filter), (9.0, Some(4.0)));
     }
 }

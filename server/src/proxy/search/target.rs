@@ -82,7 +82,7 @@ fn readable(info: &CollectionInfo, asked: &[String]) -> Result<PartitionSet, Fai
             return Err(invalid(format!("partition name {name} not found")));
         }
     }
-    if !info.loaded {
+    if info.released {
         return Err(Failure::not_loaded(&info.name));
     }
     let is_loaded =
