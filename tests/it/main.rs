@@ -3,4 +3,7 @@
 // Tests may look at the clock and start threads; only what is shipped has to replay.
 #![allow(clippy::disallowed_methods)]
 
+mod faces;
+mod harness;
 mod layers;
+mod served;

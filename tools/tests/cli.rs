@@ -1,4 +1,5 @@
 //! The `elanus` command as a person or script meets it: output, errors, exit codes.
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

@@ -47,8 +47,10 @@ impl Engine {
                 .find(database, collection)
                 .cloned()
                 .ok_or_else(|| no_collection(database, collection))?;
-            let holder =
-                names.find_alias(database, alias).cloned().ok_or_else(|| no_alias(database, alias))?;
+            let holder = names
+                .find_alias(database, alias)
+                .cloned()
+                .ok_or_else(|| no_alias(database, alias))?;
             (holder, target)
         };
         if holder.id() == target.id() {

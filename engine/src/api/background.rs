@@ -53,14 +53,14 @@ fn collections(inner: &Inner) -> Vec<Collection> {
 async fn flush_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
     loop {
         let Some(inner) = engine.upgrade() else { return };
-        let context = inner.context.clone();
+        let work = inner.context.work.clone();
         for collection in collections(&inner) {
             report(collection.shard.flush_due().await, "flush", &collection);
         }
         drop(inner);
         tokio::select! {
             _ = stopped.changed() => return,
-            () = context.work.notified() => {}
+            () = work.notified() => {}
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
         }
     }

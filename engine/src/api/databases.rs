@@ -31,7 +31,12 @@ impl Engine {
             }
         }
         let created_ts = self.next_timestamp();
-        self.store_database(DatabaseRecord { id: created_ts, name: name.into(), created_ts, properties })
+        self.store_database(DatabaseRecord {
+            id: created_ts,
+            name: name.into(),
+            created_ts,
+            properties,
+        })
     }
 
     fn store_database(&self, record: DatabaseRecord) -> Result<()> {
@@ -50,7 +55,9 @@ impl Engine {
         if !self.collections(name)?.is_empty() {
             return Err(Error::precondition(
                 Subject::Database,
-                format!("database:{name} not empty, must drop all collections before drop database"),
+                format!(
+                    "database:{name} not empty, must drop all collections before drop database"
+                ),
             ));
         }
         self.inner.catalog.remove_database(name)?;

@@ -24,7 +24,7 @@ use crate::storage::bucket::Bucket;
 use crate::storage::catalog::{Catalog, CatalogContent, DatabaseRecord};
 use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
-use crate::storage::log::LogWriter;
+use crate::storage::log::{CollectionLog, LogWriter};
 
 /// Name of the database that always exists.
 pub const DEFAULT_DATABASE: &str = "default";
@@ -143,7 +143,7 @@ impl Engine {
         let local = runtime::blocking(move || LocalDb::open(&folder)).await?;
         let catalog = Catalog::new(local.clone());
         let content = catalog.load()?;
-        let holder = content.store_id.clone().unwrap_or_default();
+        let holder = catalog.writer_id()?;
         let lease = WriterLease::take(&bucket, &holder, clock.clone()).await?;
         let content = bind(&bucket, &catalog, content, options.create, clock.as_ref()).await?;
         let context = Arc::new(StoreContext {
@@ -154,10 +154,10 @@ impl Engine {
             pools: pools(&options.settings.read)?,
             lease,
             memtable_bytes: AtomicUsize::new(0),
-            work: tokio::sync::Notify::new(),
+            work: Arc::default(),
             settings: options.settings,
         });
-        let collections = open_collections(&context, &content).await?;
+        let collections = open_collections(&context, &catalog, &content).await?;
         let names = Names { databases: content.databases, collections };
         let engine = Self {
             inner: Arc::new(Inner {
@@ -211,6 +211,11 @@ impl Engine {
         database: &str,
         new: NewCollection,
     ) -> Result<Collection> {
+        let (engine, database) = (self.clone(), database.to_string());
+        runtime::finish(async move { engine.create_now(&database, new).await }).await
+    }
+
+    async fn create_now(&self, database: &str, new: NewCollection) -> Result<Collection> {
         let limits = &self.settings().limits;
         check::check_schema(&new.schema, limits)?;
         ddl::check_properties(&new.properties)?;
@@ -222,7 +227,10 @@ impl Engine {
             if names.collections.len() >= limits.max_collections {
                 return Err(Error::limit(
                     Subject::Collection,
-                    format!("exceeded the limit number of collections[limit={}]", limits.max_collections),
+                    format!(
+                        "exceeded the limit number of collections[limit={}]",
+                        limits.max_collections
+                    ),
                 ));
             }
         }
@@ -260,6 +268,11 @@ impl Engine {
 
     /// Drops a collection; its files go after the grace time.
     pub async fn drop_collection(&self, database: &str, name: &str) -> Result<()> {
+        let (engine, database, name) = (self.clone(), database.to_string(), name.to_string());
+        runtime::finish(async move { engine.drop_now(&database, &name).await }).await
+    }
+
+    async fn drop_now(&self, database: &str, name: &str) -> Result<()> {
         let _ddl = self.inner.ddl.lock().await;
         self.database(database)?;
         let collection = {
@@ -282,7 +295,7 @@ impl Engine {
         collection.shard.alter(edit).await?;
         self.inner.catalog.remove_collection(collection.id())?;
         self.inner.names.write().collections.remove(&collection.id());
-        collection.shard.discard()
+        collection.shard.discard().await
     }
 
     /// Gives a collection another name, in the same or another database.
@@ -333,7 +346,9 @@ pub(super) fn check_free(names: &Names, database: &str, name: &str) -> Result<()
     if names.find_alias(database, name).is_some() {
         return Err(Error::exists(
             Subject::Alias,
-            format!("collection name [{name}] conflicts with an existing alias, please choose a unique name"),
+            format!(
+                "collection name [{name}] conflicts with an existing alias, please choose a unique name"
+            ),
         ));
     }
     Ok(())
@@ -414,6 +429,12 @@ async fn bind(
 ) -> Result<CatalogContent> {
     let store_id = match read_store_file(bucket).await? {
         Some(id) => id,
+        None if content.store_id.is_some() => {
+            return Err(Error::corrupted(
+                STORE_FILE,
+                format!("{} has lost it, while the local log belongs to a store", bucket.name()),
+            ));
+        }
         None if create => make_store_file(bucket).await?,
         None => {
             return Err(Error::not_found(
@@ -450,12 +471,8 @@ async fn recover_catalog(
         if content.databases.contains_key(name) {
             return Ok(());
         }
-        let record = DatabaseRecord {
-            id,
-            name: name.into(),
-            created_ts,
-            properties: BTreeMap::new(),
-        };
+        let record =
+            DatabaseRecord { id, name: name.into(), created_ts, properties: BTreeMap::new() };
         catalog.put_database(&record)?;
         content.databases.insert(name.into(), record);
         Ok(())
@@ -473,8 +490,8 @@ async fn recover_catalog(
 pub(crate) async fn read_store_file(bucket: &Bucket) -> Result<Option<String>> {
     let Some(bytes) = bucket.get_if_present(STORE_FILE).await? else { return Ok(None) };
     let bad = |why: &str| Error::corrupted(STORE_FILE, why);
-    let value: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|e| bad(&e.to_string()))?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|e| bad(&e.to_string()))?;
     let version = value["format_version"].as_u64().ok_or_else(|| bad("no format version"))?;
     if version != u64::from(FORMAT_VERSION) {
         return Err(Error::unsupported(
@@ -497,6 +514,7 @@ async fn make_store_file(bucket: &Bucket) -> Result<String> {
 
 async fn open_collections(
     context: &Arc<StoreContext>,
+    catalog: &Catalog,
     content: &CatalogContent,
 ) -> Result<BTreeMap<u64, Collection>> {
     let mut collections = BTreeMap::new();
@@ -505,12 +523,17 @@ async fn open_collections(
             Error::new(
                 ErrorKind::Corrupted,
                 Subject::Store,
-                format!("collection {id} is in the catalog, but {} has no manifest of it",
-                    context.files.bucket.name()),
+                format!(
+                    "collection {id} is in the catalog, but {} has no manifest of it",
+                    context.files.bucket.name()
+                ),
             )
         })?;
         if head.dropped {
-            // A crash came between the last manifest and the catalog.
+            // A crash came between the last manifest and the catalog; its files go as garbage, so the
+            // catalog must not name it any longer.
+            CollectionLog::open(context.log.clone(), *id, head.flushed_ts)?.drop_all()?;
+            catalog.remove_collection(*id)?;
             continue;
         }
         let shard = Shard::open(context.clone(), Arc::new(head)).await?;

@@ -43,7 +43,7 @@ impl MaintenanceEngine {
             pools: pools(&settings.read)?,
             lease,
             memtable_bytes: AtomicUsize::new(0),
-            work: tokio::sync::Notify::new(),
+            work: Arc::default(),
             settings,
         });
         let mut shards = Vec::new();

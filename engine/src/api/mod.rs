@@ -57,10 +57,10 @@ pub use crate::shard::search::{Hit, SearchRequest, SearchResult};
 pub use crate::shard::snapshot::{
     PartitionSet, RowAddress, RowOrder, ScanCounts, Selection, Snapshot, UnitInfo,
 };
-pub(crate) use maintenance::MaintenanceEngine;
 pub use crate::storage::catalog::DatabaseRecord as DatabaseInfo;
 pub(crate) use engine::read_store_file;
 pub use engine::{DEFAULT_DATABASE, Engine, NewCollection, OpenOptions};
+pub(crate) use maintenance::MaintenanceEngine;
 
 /// The score of one pair of vectors as searches report it (before rounding to 32 bits): the same on every
 /// processor. L2 is the squared distance; a zero vector has cosine 0.

@@ -30,7 +30,9 @@ pub fn check_schema(schema: &CollectionSchema, limits: &LimitSettings) -> Result
     match keys.as_slice() {
         [] => bad("primary key is not specified".into()),
         [key] => check_key(key),
-        [_, second, ..] => bad(format!("there are more than one primary key, field: {}", second.name)),
+        [_, second, ..] => {
+            bad(format!("there are more than one primary key, field: {}", second.name))
+        }
     }?;
     if schema.fields.iter().filter(|f| f.is_partition_key).count() > 1 {
         return bad("there are more than one partition key".into());
@@ -79,7 +81,9 @@ pub fn check_field(field: &FieldSchema, limits: &LimitSettings) -> Result<()> {
 
 fn check_type(data_type: &DataType, limits: &LimitSettings) -> Result<(), String> {
     match data_type {
-        DataType::VarChar { max_length } if !(1..=limits.max_varchar_bytes).contains(max_length) => {
+        DataType::VarChar { max_length }
+            if !(1..=limits.max_varchar_bytes).contains(max_length) =>
+        {
             Err(format!(
                 "the maximum length specified for the field should be in (0, {}], but got \
                  {max_length} instead",
@@ -100,10 +104,9 @@ fn check_type(data_type: &DataType, limits: &LimitSettings) -> Result<(), String
                 scalar => check_type(scalar, limits),
             }
         }
-        DataType::FloatVector { dim } if !(1..=limits.max_dim).contains(dim) => Err(format!(
-            "invalid dimension: {dim}. should be in range 1 ~ {}",
-            limits.max_dim
-        )),
+        DataType::FloatVector { dim } if !(1..=limits.max_dim).contains(dim) => {
+            Err(format!("invalid dimension: {dim}. should be in range 1 ~ {}", limits.max_dim))
+        }
         _ => Ok(()),
     }
 }

@@ -45,10 +45,7 @@ impl Collection {
     /// Drops a partition and its rows.
     pub async fn drop_partition(&self, name: &str) -> Result<()> {
         if name == DEFAULT_PARTITION {
-            return Err(Error::invalid(
-                Subject::Partition,
-                "default partition cannot be deleted",
-            ));
+            return Err(Error::invalid(Subject::Partition, "default partition cannot be deleted"));
         }
         let edit = |manifest: &Manifest| {
             let partition = manifest.partition(name).ok_or_else(|| no_partition(name))?;
@@ -90,7 +87,9 @@ impl Collection {
             if manifest.indexes.iter().any(|i| i.name == name || i.field == field) {
                 return Err(Error::exists(
                     Subject::Index,
-                    format!("at most one distinct index is allowed per field (index {name}, field {field})"),
+                    format!(
+                        "at most one distinct index is allowed per field (index {name}, field {field})"
+                    ),
                 ));
             }
             let mut next = manifest.clone();
@@ -140,9 +139,8 @@ impl Collection {
     pub async fn set_loaded(&self, loaded: bool, partitions: Vec<String>) -> Result<()> {
         let edit = |manifest: &Manifest| {
             let mut next = manifest.clone();
-            let find = |n: &String| {
-                manifest.partition(n).map(|p| p.id).ok_or_else(|| no_partition(n))
-            };
+            let find =
+                |n: &String| manifest.partition(n).map(|p| p.id).ok_or_else(|| no_partition(n));
             let named: Vec<u64> = partitions.iter().map(find).collect::<Result<_>>()?;
             set_loaded(&mut next, loaded, &named);
             Ok(next)
@@ -177,7 +175,10 @@ impl Collection {
         if !field.nullable && field.default_value.is_none() {
             return Err(Error::invalid(
                 Subject::Field,
-                format!("added field must be nullable, please check it, field name = {}", field.name),
+                format!(
+                    "added field must be nullable, please check it, field name = {}",
+                    field.name
+                ),
             ));
         }
         self.alter_schema(|schema| {
@@ -203,7 +204,10 @@ impl Collection {
         .await
     }
 
-    async fn alter_schema(&self, change: impl Fn(&mut CollectionSchema) -> Result<()>) -> Result<()> {
+    async fn alter_schema(
+        &self,
+        change: impl Fn(&mut CollectionSchema) -> Result<()>,
+    ) -> Result<()> {
         let context = self.shard.context.clone();
         let edit = |manifest: &Manifest| {
             let mut schema = CollectionSchema::clone(&manifest.schema);

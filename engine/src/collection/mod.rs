@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::core::error::{Error, Result, Subject};
 use crate::core::schema::CollectionSchema;
+use crate::lsm::gc::GcReport;
 use crate::lsm::info::CollectionInfo;
 use crate::shard::maintain::{CompactMode, CompactReport};
 use crate::shard::open::Shard;
@@ -108,6 +109,11 @@ impl Collection {
         self.shard.compact(mode, progress).await
     }
 
+    /// Removes files now that nothing names, nobody reads and that are older than the grace time.
+    pub async fn collect_garbage(&self) -> Result<GcReport> {
+        self.shard.collect_garbage().await
+    }
+
     /// What it holds.
     pub fn stats(&self) -> CollectionStats {
         let tree = self.shard.tree();
@@ -148,11 +154,9 @@ impl Collection {
     pub fn partition_rows(&self, name: &str) -> Result<u64> {
         let tree = self.shard.tree();
         let partition = tree.manifest.partition(name).ok_or_else(|| no_partition(name))?;
-        let memtables: u64 =
-            tree.memtables().map(|m| m.partition_rows(partition.id) as u64).sum();
+        let memtables: u64 = tree.memtables().map(|m| m.partition_rows(partition.id) as u64).sum();
         let segments = tree.manifest.segments.iter();
-        let sealed: u64 =
-            segments.filter(|s| s.partition_id == partition.id).map(|s| s.rows).sum();
+        let sealed: u64 = segments.filter(|s| s.partition_id == partition.id).map(|s| s.rows).sum();
         Ok(memtables + sealed)
     }
 }

@@ -10,6 +10,7 @@ use super::{Collection, no_partition};
 use crate::core::error::{Error, Result, Subject};
 use crate::core::filter::RowFilter;
 use crate::core::key::Keys;
+use crate::core::schema::DataType;
 use crate::core::time::Timestamp;
 use crate::core::validate;
 use crate::lsm::manifest::Manifest;
@@ -71,7 +72,7 @@ impl Collection {
         let key_column = manifest.schema.fields.iter().position(|f| f.is_primary).unwrap_or(0);
         let keys = record::keys_of(&batch, key_column)?;
         let partitions = route(&manifest, &batch, rows.partition.as_deref())?;
-        let (batch, groups, _) = record::group_by_partition(batch, &partitions)?;
+        let (batch, groups) = record::group_by_partition(batch, &keys, &partitions)?;
         let count = keys.len() as u64;
         let timestamp = self.shard.write_rows(batch, groups, manifest.schema_ts).await?;
         Ok(Written { keys, count, timestamp })
@@ -79,11 +80,20 @@ impl Collection {
 
     /// Deletes rows by key; keys that are not there are no error. Durable and visible on return.
     pub async fn delete_keys(&self, keys: Keys, partitions: &PartitionSet) -> Result<Written> {
+        let schema = self.schema();
+        let key = schema.primary()?;
+        if matches!(keys, Keys::Int(_)) != (key.data_type == DataType::Int64) {
+            return Err(Error::invalid(
+                Subject::Field,
+                format!("the keys are not of field {}: {}", key.name, key.data_type.display_name()),
+            ));
+        }
         let ids = self.partition_ids(partitions)?;
-        let (timestamp, removed) = self.shard.delete(keys.clone(), ids).await?;
-        let removed: Vec<_> = removed.into_iter().map(|at| keys.get(at)).collect();
-        let count = removed.len() as u64;
-        Ok(Written { keys: Keys::from_keys(&removed)?, count, timestamp })
+        // To the log an empty list of partitions means all of them.
+        let none = matches!(partitions, PartitionSet::Names(names) if names.is_empty());
+        let wanted = if none { keys.pick(&[])? } else { keys.clone() };
+        let (timestamp, removed) = self.shard.delete(wanted, ids).await?;
+        Ok(Written { keys: keys.pick(&removed)?, count: removed.len() as u64, timestamp })
     }
 
     /// Deletes the rows of this moment for which a filter is true.
@@ -103,8 +113,7 @@ impl Collection {
     fn partition_ids(&self, partitions: &PartitionSet) -> Result<Vec<u64>> {
         let PartitionSet::Names(names) = partitions else { return Ok(Vec::new()) };
         let manifest = self.shard.tree().manifest.clone();
-        let find =
-            |n: &String| manifest.partition(n).map(|p| p.id).ok_or_else(|| no_partition(n));
+        let find = |n: &String| manifest.partition(n).map(|p| p.id).ok_or_else(|| no_partition(n));
         names.iter().map(find).collect()
     }
 }

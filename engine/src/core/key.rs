@@ -1,6 +1,6 @@
 //! Primary keys.
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray, UInt64Array};
 use arrow::datatypes::Int64Type;
 use std::sync::Arc;
 
@@ -71,6 +71,20 @@ impl Keys {
         match self {
             Self::Int(a) => Key::Int(a.value(row)),
             Self::Text(a) => Key::Text(a.value(row).into()),
+        }
+    }
+
+    /// The keys at some positions.
+    pub fn pick(&self, rows: &[usize]) -> Result<Self> {
+        let rows: UInt64Array = rows.iter().map(|row| *row as u64).collect();
+        Self::from_array(arrow::compute::take(&self.to_array(), &rows, None)?.as_ref())
+    }
+
+    /// Some neighbouring keys, without copying.
+    pub fn slice(&self, from: usize, rows: usize) -> Self {
+        match self {
+            Self::Int(a) => Self::Int(a.slice(from, rows)),
+            Self::Text(a) => Self::Text(a.slice(from, rows)),
         }
     }
 

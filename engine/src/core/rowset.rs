@@ -78,6 +78,14 @@ impl RowSet {
         }
     }
 
+    /// The part of the set that lies in `rows` rows from `from` on, as a set of its own.
+    pub fn slice(&self, from: usize, rows: usize) -> Self {
+        if self.is_all() {
+            return Self::all(rows);
+        }
+        Self::from_bits(self.bits.slice(from, rows))
+    }
+
     /// The rows of the set in order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.bits.set_indices()

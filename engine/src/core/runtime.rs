@@ -82,6 +82,18 @@ where
     tokio::spawn(task)
 }
 
+/// Runs a task to its end, even if the caller goes away meanwhile: for steps that must not be left half done.
+pub async fn finish<T: Send + 'static>(
+    task: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    spawn(task).await.map_err(|e| Error::internal(format!("a task ended early: {e}")))?
+}
+
+/// Waits for a task that gives a result.
+pub async fn join<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
+    task.await.map_err(|e| Error::internal(format!("a task ended early: {e}")))?
+}
+
 /// Starts a named thread, for work that blocks.
 #[allow(clippy::disallowed_methods, reason = "this is the home of spawning")]
 pub fn spawn_thread(

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType as ArrowType, Field as ArrowField, Schema as ArrowSchema, SchemaRef};
+use arrow::datatypes::{
+    DataType as ArrowType, Field as ArrowField, Schema as ArrowSchema, SchemaRef,
+};
 
 use super::error::{Error, Result, Subject, nearest_name};
 
@@ -241,8 +243,7 @@ impl CollectionSchema {
 
     /// Gives ids to fields that have none.
     pub fn number_fields(&mut self) {
-        let mut next =
-            self.fields.iter().map(|f| f.id + 1).max().unwrap_or(0).max(FIRST_FIELD_ID);
+        let mut next = self.fields.iter().map(|f| f.id + 1).max().unwrap_or(0).max(FIRST_FIELD_ID);
         for field in &mut self.fields {
             if field.id == 0 {
                 field.id = next;
@@ -268,9 +269,10 @@ impl CollectionSchema {
 
     /// The primary key field.
     pub fn primary(&self) -> Result<&FieldSchema> {
-        self.fields.iter().find(|f| f.is_primary).ok_or_else(|| {
-            Error::invalid(Subject::Schema, "schema has no primary key field")
-        })
+        self.fields
+            .iter()
+            .find(|f| f.is_primary)
+            .ok_or_else(|| Error::invalid(Subject::Schema, "schema has no primary key field"))
     }
 
     /// The vector fields in order.

@@ -296,7 +296,9 @@ fn overlay(table: &mut toml::Table, name: &str, value: &str) -> Result<()> {
     let parsed = match value {
         "true" => toml::Value::Boolean(true),
         "false" => toml::Value::Boolean(false),
-        text => text.parse().map_or_else(|_| toml::Value::String(text.into()), toml::Value::Integer),
+        text => {
+            text.parse().map_or_else(|_| toml::Value::String(text.into()), toml::Value::Integer)
+        }
     };
     table
         .entry(section)

@@ -28,8 +28,11 @@ pub fn complete_rows(
     limits: &LimitSettings,
     made_keys: impl FnOnce(usize) -> Vec<i64>,
 ) -> Result<RecordBatch> {
-    for field in rows.schema().fields() {
+    for (at, field) in rows.schema().fields().iter().enumerate() {
         let name = field.name();
+        if rows.schema().fields().iter().take(at).any(|before| before.name() == name) {
+            return Err(Error::invalid(Subject::Field, format!("field {name} is given twice")));
+        }
         let known =
             schema.has_field(name) || (name == DYNAMIC_FIELD && schema.enable_dynamic_field);
         if !known {
@@ -118,7 +121,11 @@ fn constant(data_type: &ArrowType, text: &str, rows: usize) -> Result<ArrayRef> 
     Ok(column)
 }
 
-fn check_column(field: &FieldSchema, column: &ArrayRef, limits: &LimitSettings) -> Result<ArrayRef> {
+fn check_column(
+    field: &FieldSchema,
+    column: &ArrayRef,
+    limits: &LimitSettings,
+) -> Result<ArrayRef> {
     let column = retype(field, column)?;
     if column.null_count() > 0 && !field.nullable {
         if let Some(default) = &field.default_value {
@@ -127,8 +134,10 @@ fn check_column(field: &FieldSchema, column: &ArrayRef, limits: &LimitSettings) 
         let row = (0..column.len()).find(|r| column.is_null(*r)).unwrap_or(0);
         return Err(Error::invalid(
             Subject::Field,
-            format!("the num_rows of field {}: row {row} is null, and the field is not nullable",
-                field.name),
+            format!(
+                "the num_rows of field {}: row {row} is null, and the field is not nullable",
+                field.name
+            ),
         ));
     }
     match &field.data_type {
@@ -286,18 +295,29 @@ fn check_array(
 pub fn check_vector(field: &FieldSchema, column: &ArrayRef) -> Result<()> {
     let vectors = column.as_fixed_size_list();
     let values: &Float32Array = vectors.values().as_primitive::<Float32Type>();
-    // The sum of zero times each value is NaN exactly if one is not finite; it needs no branch.
     let dim = usize::try_from(vectors.value_length()).unwrap_or(0);
     let start = vectors.offset() * dim;
+    if let Some(nulls) = vectors.values().nulls().filter(|n| n.null_count() > 0) {
+        let bad = |at: &usize| nulls.is_null(start + *at) && vectors.is_valid(*at / dim.max(1));
+        if let Some(at) = (0..vectors.len() * dim).find(bad) {
+            return Err(Error::invalid(
+                Subject::Field,
+                format!(
+                    "an element of a vector is null: field {}, row {}",
+                    field.name,
+                    at / dim.max(1)
+                ),
+            ));
+        }
+    }
+    // The sum of zero times each value is NaN exactly if one is not finite; it needs no branch.
     let values = &values.values()[start..start + vectors.len() * dim];
     if values.iter().map(|v| v * 0.0).sum::<f32>() == 0.0 {
         return Ok(());
     }
-    let at = values.iter().position(|v| !v.is_finite()).unwrap_or(0);
+    let bad = |at: &usize| !values[*at].is_finite() && vectors.is_valid(*at / dim.max(1));
+    let Some(at) = (0..values.len()).find(bad) else { return Ok(()) };
     let row = at / dim.max(1);
-    if vectors.is_null(row) {
-        return Ok(());
-    }
     Err(Error::invalid(
         Subject::Field,
         format!(

@@ -172,6 +172,9 @@ mod tests {
         let queries = [vec![0.0]];
         let query = UnitQuery { queries: &queries, metric: Metric::L2, top_k: 10, range };
         let (hits, _) = FlatIndex.search(&unit, &query).unwrap();
-        assert_eq!(hits[0].iter().map(|h| h.row).collect::<Vec<_>>(), (100..110).collect::<Vec<_>>());
+        assert_eq!(
+            hits[0].iter().map(|h| h.row).collect::<Vec<_>>(),
+            (100..110).collect::<Vec<_>>()
+        );
     }
 }

@@ -70,5 +70,9 @@ pub struct UnitHit {
 /// Finds the nearest rows of a unit. An implementation may skip rows only if they cannot be answers.
 pub trait VectorIndex: Send + Sync {
     /// The best rows of each query, best first, at most `top_k`; and how many rows were compared.
-    fn search(&self, unit: &SearchUnit<'_>, query: &UnitQuery<'_>) -> Result<(Vec<Vec<UnitHit>>, u64)>;
+    fn search(
+        &self,
+        unit: &SearchUnit<'_>,
+        query: &UnitQuery<'_>,
+    ) -> Result<(Vec<Vec<UnitHit>>, u64)>;
 }

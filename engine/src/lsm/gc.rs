@@ -118,9 +118,14 @@ pub async fn collect(
     in_use: impl Fn(&str) -> bool,
 ) -> Result<GcReport> {
     let findings = find(bucket, collection_id, settings, now_ms).await?;
-    let (remove, kept_young) = garbage(&findings, settings, now_ms, in_use);
+    let (files, kept_young) = garbage(&findings, settings, now_ms, in_use);
+    remove(bucket, files, kept_young).await
+}
+
+/// Removes files that [`garbage`] found, in its order.
+pub async fn remove(bucket: &Bucket, files: Vec<FileEntry>, kept_young: u64) -> Result<GcReport> {
     let mut report = GcReport { kept_young, ..Default::default() };
-    for file in remove {
+    for file in files {
         bucket.delete(&file.path).await?;
         report.removed_files += 1;
         report.removed_bytes += file.size_bytes;

@@ -130,11 +130,7 @@ async fn verify_segment(
     Ok(live.map(|row| column.get(row)).collect())
 }
 
-async fn read_deletes(
-    files: &SegmentFiles,
-    folder: &str,
-    meta: &SegmentMeta,
-) -> Result<DeleteSet> {
+async fn read_deletes(files: &SegmentFiles, folder: &str, meta: &SegmentMeta) -> Result<DeleteSet> {
     let Some(file) = &meta.deletes else { return Ok(DeleteSet::default()) };
     let path = format!("{folder}/{}", file.name);
     let payload = frame::open(&files.bucket.get(&path).await?, &path)?;

@@ -1,6 +1,7 @@
 //! Columns of segments in memory, the least used given up first.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use parking_lot::Mutex;
@@ -22,9 +23,12 @@ struct State {
     tick: u64,
 }
 
+/// A whole column of a segment, in parts of neighbouring rows.
+pub type Column = Arc<[ArrayRef]>;
+
 #[derive(Debug)]
 struct Entry {
-    column: ArrayRef,
+    column: Column,
     bytes: usize,
     used: u64,
 }
@@ -36,7 +40,7 @@ impl ColumnCache {
     }
 
     /// A column, if it is there.
-    pub fn get(&self, key: &ColumnKey) -> Option<ArrayRef> {
+    pub fn get(&self, key: &ColumnKey) -> Option<Column> {
         let mut state = self.state.lock();
         state.tick += 1;
         let tick = state.tick;
@@ -46,8 +50,8 @@ impl ColumnCache {
     }
 
     /// Keeps a column; others go if there is no room. One larger than the cache is not kept.
-    pub fn put(&self, key: ColumnKey, column: ArrayRef) {
-        let bytes = column.get_array_memory_size();
+    pub fn put(&self, key: ColumnKey, column: Column) {
+        let bytes = column.iter().map(|part| part.get_array_memory_size()).sum();
         if bytes > self.capacity_bytes {
             return;
         }
@@ -87,19 +91,18 @@ impl ColumnCache {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::Int64Array;
 
     use super::*;
 
-    fn column(values: usize) -> ArrayRef {
-        Arc::new(Int64Array::from(vec![1; values]))
+    fn column(values: usize) -> Column {
+        let part: ArrayRef = Arc::new(Int64Array::from(vec![1; values]));
+        [part].into()
     }
 
     #[test]
     fn the_least_used_column_goes_first_and_bytes_stay_below_the_capacity() {
-        let cache = ColumnCache::new(3 * column(100).get_array_memory_size());
+        let cache = ColumnCache::new(3 * column(100)[0].get_array_memory_size());
         let key = |n: usize| ("s".to_string(), n.to_string());
         for n in 0..3 {
             cache.put(key(n), column(100));

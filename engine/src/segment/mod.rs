@@ -9,8 +9,8 @@ pub mod writer;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{SchemaRef, UInt64Type};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 
@@ -20,6 +20,7 @@ use crate::core::key::{Key, Keys};
 use crate::core::rowset::{DeleteSet, RowSet};
 use crate::core::schema::TIMESTAMP_FIELD;
 use crate::core::time::Timestamp;
+use crate::segment::cache::Column;
 use crate::segment::files::SegmentFiles;
 use crate::segment::keys::SegmentKeys;
 use crate::segment::reader::SegmentReader;
@@ -174,11 +175,20 @@ impl Segment {
     }
 
     async fn column(&self, schema: &SchemaRef, name: &str) -> Result<ArrayRef> {
+        join_parts(&self.column_parts(schema, name).await?)
+    }
+
+    /// A whole column through the cache, in parts of neighbouring rows: no part is copied.
+    pub async fn column_parts(&self, schema: &SchemaRef, name: &str) -> Result<Column> {
         let key = (self.identity.folder.clone(), name.to_string());
         if let Some(column) = self.files.cache.get(&key) {
             return Ok(column);
         }
-        let column = self.reader().await?.read_column(schema, name).await?;
+        let parts = self.reader().await?.read_column(schema, name).await?;
+        // Scalars are wanted whole, so they are joined once; vectors are scanned part by part.
+        let vectors = matches!(parts.first().map(|p| p.data_type()), Some(t) if is_vector(t));
+        let column: Column =
+            if vectors || parts.len() == 1 { parts.into() } else { [join_parts(&parts)?].into() };
         self.files.cache.put(key, column.clone());
         Ok(column)
     }
@@ -202,9 +212,7 @@ impl Segment {
         for name in names {
             let key = (self.identity.folder.clone(), name.clone());
             match self.files.cache.get(&key) {
-                Some(column) => {
-                    columns.push(Some(arrow::compute::take(&column, &indices, None)?));
-                }
+                Some(parts) => columns.push(Some(take_parts(&parts, rows)?)),
                 None => {
                     columns.push(None);
                     missing.push(name.clone());
@@ -212,8 +220,7 @@ impl Segment {
             }
         }
         if !missing.is_empty() {
-            let mut read =
-                self.reader().await?.take(schema, &missing, &indices).await?.into_iter();
+            let mut read = self.reader().await?.take(schema, &missing, &indices).await?.into_iter();
             for column in columns.iter_mut().filter(|c| c.is_none()) {
                 *column = read.next();
             }
@@ -235,6 +242,39 @@ impl Segment {
     /// Forgets cached columns; called when the segment leaves the tree.
     pub fn evict(&self) {
         self.files.cache.remove_folder(&self.identity.folder);
+    }
+}
+
+fn is_vector(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::FixedSizeList(..))
+}
+
+fn join_parts(parts: &[ArrayRef]) -> Result<ArrayRef> {
+    match parts {
+        [one] => Ok(one.clone()),
+        parts => {
+            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+            Ok(arrow::compute::concat(&parts)?)
+        }
+    }
+}
+
+/// Rows, ascending, of a column in parts.
+fn take_parts(parts: &[ArrayRef], rows: &[u32]) -> Result<ArrayRef> {
+    let mut taken = Vec::with_capacity(1);
+    let (mut start, mut rest) = (0, rows);
+    for part in parts {
+        let end = start + part.len();
+        let (here, later) = rest.split_at(rest.partition_point(|row| (*row as usize) < end));
+        if !here.is_empty() {
+            let local: UInt32Array = here.iter().map(|row| row - start as u32).collect();
+            taken.push(arrow::compute::take(part, &local, None)?);
+        }
+        (start, rest) = (end, later);
+    }
+    match (taken.is_empty(), parts.first()) {
+        (true, Some(part)) => Ok(part.slice(0, 0)),
+        _ => join_parts(&taken),
     }
 }
 

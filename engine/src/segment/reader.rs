@@ -13,12 +13,18 @@ use object_store::path::Path;
 
 use super::files::SegmentFiles;
 use crate::core::error::{Error, Result, Subject};
-use crate::core::validate;
+use crate::core::{runtime, validate};
 
 const BATCH_ROWS: u32 = 8192;
 const READAHEAD: u32 = 4;
 
-/// An open Lance file.
+/// Rows of a part of a column.
+const PART_ROWS: usize = 32_768;
+/// Parts in flight at once.
+const PARALLEL_PARTS: usize = 4;
+
+/// An open Lance file. Cheap to copy.
+#[derive(Clone)]
 pub struct SegmentReader {
     reader: Arc<FileReader>,
     path: String,
@@ -88,17 +94,34 @@ impl SegmentReader {
         Ok(stream.map(move |batch| batch.map_err(|e| unreadable(&path, e))))
     }
 
-    /// One whole column. A column that the file lacks reads as the field's default.
-    pub async fn read_column(&self, schema: &SchemaRef, name: &str) -> Result<ArrayRef> {
+    /// One whole column in parts, in order. A column that the file lacks reads as the field's default.
+    ///
+    /// The parts are read and decoded at once on several threads: a first search after a start waits for
+    /// little else.
+    pub async fn read_column(&self, schema: &SchemaRef, name: &str) -> Result<Vec<ArrayRef>> {
         if !self.has(name) {
-            return validate::absent_column(schema, name, self.rows());
+            return Ok(vec![validate::absent_column(schema, name, self.rows())?]);
         }
-        let stream = self.read(&[name], ReadBatchParams::RangeFull, BATCH_ROWS * 8).await?;
+        let rows = self.rows();
+        let parts = (0..rows).step_by(PART_ROWS).map(|from| {
+            let range = from..rows.min(from + PART_ROWS);
+            let (reader, name) = (self.clone(), name.to_string());
+            async move { runtime::join(runtime::spawn(reader.read_part(name, range))).await }
+        });
+        futures::stream::iter(parts).buffered(PARALLEL_PARTS).try_collect().await
+    }
+
+    async fn read_part(self, name: String, rows: std::ops::Range<usize>) -> Result<ArrayRef> {
+        let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let stream = self.read(&[name.as_str()], ReadBatchParams::Range(rows), count).await?;
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
-        let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(0).as_ref()).collect();
-        match parts.as_slice() {
-            [] => validate::absent_column(schema, name, 0),
-            parts => Ok(arrow::compute::concat(parts)?),
+        match batches.as_slice() {
+            [] => Err(Error::corrupted(&self.path, format!("column {name} was not read"))),
+            [one] => Ok(one.column(0).clone()),
+            many => {
+                let parts: Vec<&dyn Array> = many.iter().map(|b| b.column(0).as_ref()).collect();
+                Ok(arrow::compute::concat(&parts)?)
+            }
         }
     }
 

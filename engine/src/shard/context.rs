@@ -31,7 +31,7 @@ pub struct StoreContext {
     /// Bytes in all memtables.
     pub memtable_bytes: AtomicUsize,
     /// Wakes the maintenance task.
-    pub work: tokio::sync::Notify,
+    pub work: Arc<tokio::sync::Notify>,
 }
 
 impl StoreContext {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute;
@@ -21,7 +20,7 @@ use crate::segment::{DATA_FILE, KEYS_FILE, Segment};
 impl Shard {
     /// Freezes the active memtable and flushes all frozen ones: every row acknowledged before the call is
     /// then in a published segment.
-    pub async fn flush(&self) -> Result<Arc<Manifest>> {
+    pub async fn flush(self: &Arc<Self>) -> Result<Arc<Manifest>> {
         {
             let _writing = self.write_lock.lock();
             self.freeze_locked()?;
@@ -31,18 +30,15 @@ impl Shard {
     }
 
     /// Flushes the oldest frozen memtable; `false` if there is none.
-    pub async fn flush_oldest(&self) -> Result<bool> {
+    pub async fn flush_oldest(self: &Arc<Self>) -> Result<bool> {
         let _flushing = self.flush_lock.lock().await;
         let Some(memtable) = self.tree().frozen.first().cloned() else { return Ok(false) };
         let outcome = self.flush_one(&memtable).await;
         self.set_trouble(outcome.as_ref().err().cloned());
-        outcome?;
-        self.context.memtable_bytes.fetch_sub(memtable.bytes(), Ordering::Relaxed);
-        self.log.drop_generations(memtable.generation)?;
-        Ok(true)
+        outcome.map(|()| true)
     }
 
-    async fn flush_one(&self, memtable: &Memtable) -> Result<()> {
+    async fn flush_one(self: &Arc<Self>, memtable: &Memtable) -> Result<()> {
         let flushed_ts = memtable.max_ts();
         // A record that is not durable may not reach a segment before the log.
         self.log.progress().wait(flushed_ts).await?;
@@ -53,33 +49,26 @@ impl Shard {
                 partitions.entry(unit.chunk.partition_id).or_default().push(unit);
             }
         }
-        let mut begun = Vec::new();
-        let outcome = self.write_partitions(memtable, &manifest, partitions, &mut begun).await;
-        let published = match outcome {
-            Ok((change, metas)) => self.publish_flush(change, metas, flushed_ts).await,
-            Err(e) => Err(e),
-        };
-        begun.into_iter().for_each(|id| self.segment_done(id));
-        published
+        let (change, metas) = self.write_partitions(memtable, &manifest, partitions).await?;
+        self.publish_flush(change, metas, flushed_ts).await
     }
 
     async fn publish_flush(
-        &self,
-        mut change: Change,
+        self: &Arc<Self>,
+        change: Change,
         metas: Vec<Arc<SegmentMeta>>,
         flushed_ts: Timestamp,
     ) -> Result<()> {
         let generation = change.flushed_generation;
         let all = metas.clone();
         let outcome = self
-            .publish(std::mem::take(&mut change), move |manifest| {
+            .publish(change, move |manifest| {
                 // A partition that was dropped meanwhile takes its new segment with it.
                 let add = all
                     .into_iter()
                     .filter(|s| manifest.partitions.iter().any(|p| p.id == s.partition_id))
                     .collect();
-                let edit =
-                    SegmentEdit { remove: Vec::new(), add, flushed_ts: Some(flushed_ts) };
+                let edit = SegmentEdit { remove: Vec::new(), add, flushed_ts: Some(flushed_ts) };
                 Ok(manifest.with_segments(&edit))
             })
             .await;
@@ -94,11 +83,10 @@ impl Shard {
     }
 
     async fn write_partitions(
-        &self,
+        self: &Arc<Self>,
         memtable: &Memtable,
         manifest: &Manifest,
         partitions: BTreeMap<u64, Vec<MemtableUnit>>,
-        begun: &mut Vec<u64>,
     ) -> Result<(Change, Vec<Arc<SegmentMeta>>)> {
         let mut carry = Carry {
             from: Source::Memtable(memtable.generation),
@@ -106,19 +94,22 @@ impl Shard {
             targets: vec![0; memtable.rows()],
             rows: vec![DROPPED; memtable.rows()],
         };
-        let mut add = Vec::new();
+        let flushed_generation = Some(memtable.generation);
+        let mut change = Change { flushed_generation, ..Default::default() };
         let mut metas = Vec::new();
         for (partition, units) in partitions {
-            let id = self.begin_segment();
-            begun.push(id);
-            let written = self.write_units(manifest, id, &units, add.len(), &mut carry).await?;
+            let begun = self.begin_segment();
+            let id = begun.id;
+            change.writing.push(begun);
+            let written =
+                self.write_units(manifest, id, &units, change.add.len(), &mut carry).await?;
             let Some(written) = written else { continue };
             let (meta, segment) = self.describe(manifest, id, partition, 0, &written);
-            add.push(Arc::new(segment));
+            change.add.push(Arc::new(segment));
             metas.push(Arc::new(meta));
         }
-        let flushed_generation = Some(memtable.generation);
-        Ok((Change { add, carry: vec![carry], flushed_generation }, metas))
+        change.carry.push(carry);
+        Ok((change, metas))
     }
 
     /// Writes the visible rows of some chunks and notes where each went.
@@ -212,7 +203,7 @@ impl Shard {
 
     /// Publishes a change of everything but rows.
     pub async fn alter(
-        &self,
+        self: &Arc<Self>,
         edit: impl FnOnce(&Manifest) -> Result<Manifest>,
     ) -> Result<Arc<Manifest>> {
         self.publish(Change::default(), edit).await
@@ -221,7 +212,7 @@ impl Shard {
     /// Publishes a change that rows in the log must not see: writers wait, all rows are flushed, then it is
     /// published. So the log never holds rows of two schemas, or of a partition that is gone.
     pub async fn alter_flushed(
-        &self,
+        self: &Arc<Self>,
         edit: impl FnOnce(&Manifest) -> Result<Manifest>,
     ) -> Result<Arc<Manifest>> {
         let _no_writers = self.write_gate.write().await;

@@ -44,7 +44,7 @@ pub fn flush_due(rows: usize, created_ms: u64, now_ms: u64, settings: &Settings)
 
 impl Shard {
     /// Does the flushes that are due.
-    pub async fn flush_due(&self) -> Result<()> {
+    pub async fn flush_due(self: &Arc<Self>) -> Result<()> {
         let active = self.tree().active.clone();
         let now = self.context.clock.now_ms();
         let due = flush_due(active.rows(), active.created_ms, now, &self.context.settings);
@@ -59,8 +59,7 @@ impl Shard {
     fn views(&self) -> Vec<SegmentView> {
         let tree = self.tree();
         let compacting = self.compacting.lock();
-        let deleted =
-            |id: u64| tree.segment(id).map_or(0, |s| s.with_deletes(|d| d.len())) as u64;
+        let deleted = |id: u64| tree.segment(id).map_or(0, |s| s.with_deletes(|d| d.len())) as u64;
         let mut views = plan::views(&tree.manifest, deleted);
         views.retain(|v| !compacting.contains(&v.id));
         views
@@ -76,7 +75,7 @@ impl Shard {
 
     /// Compacts now, and returns when it is done.
     pub async fn compact(
-        &self,
+        self: &Arc<Self>,
         mode: CompactMode,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<CompactReport> {
@@ -104,32 +103,29 @@ impl Shard {
 
     /// Does one merge. A lost race (an input is gone) publishes nothing.
     pub async fn run_job(
-        &self,
+        self: &Arc<Self>,
         job: &Job,
         report: &mut CompactReport,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<()> {
-        {
-            let mut compacting = self.compacting.lock();
-            if job.inputs.iter().any(|id| compacting.contains(id)) {
-                return Ok(());
-            }
-            compacting.extend(&job.inputs);
-        }
-        let id = self.begin_segment();
-        let outcome = self.merge_and_publish(job, id, report, progress).await;
-        self.segment_done(id);
+        let Some(claim) = self.claim(&job.inputs) else { return Ok(()) };
+        self.merge_and_publish(job, claim, report, progress).await
+    }
+
+    /// Claims segments for a compaction; none if another one has one of them.
+    fn claim(self: &Arc<Self>, inputs: &[u64]) -> Option<Claim> {
         let mut compacting = self.compacting.lock();
-        job.inputs.iter().for_each(|id| {
-            compacting.remove(id);
-        });
-        outcome
+        if inputs.iter().any(|id| compacting.contains(id)) {
+            return None;
+        }
+        compacting.extend(inputs);
+        Some(Claim { shard: self.clone(), inputs: inputs.to_vec() })
     }
 
     async fn merge_and_publish(
-        &self,
+        self: &Arc<Self>,
         job: &Job,
-        id: u64,
+        claim: Claim,
         report: &mut CompactReport,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<()> {
@@ -139,6 +135,8 @@ impl Shard {
         if inputs.len() != job.inputs.len() {
             return Ok(());
         }
+        let begun = self.begin_segment();
+        let id = begun.id;
         let at = self.visible_ts();
         let now = self.context.clock.now_ms();
         let ttl = tree.manifest.ttl_ms();
@@ -154,7 +152,8 @@ impl Shard {
         let Merged { written, row_maps } = merge(&order, &inputs, progress).await?;
         let level = inputs.iter().map(|s| s.identity.level).max().unwrap_or(0) + 1;
         let mut edit = SegmentEdit { remove: job.inputs.clone(), ..Default::default() };
-        let mut change = Change::default();
+        let mut change =
+            Change { writing: vec![begun], compacting: Some(claim), ..Default::default() };
         if let Some(written) = &written {
             let (meta, segment) =
                 self.describe(&tree.manifest, id, job.partition_id, level, written);
@@ -190,5 +189,21 @@ impl Shard {
             Err(e) if e.kind == crate::core::error::ErrorKind::Busy => Ok(()),
             Err(e) => Err(e),
         }
+    }
+}
+
+/// Segments that a compaction has claimed, until it is published or has given up.
+#[derive(Debug)]
+pub(super) struct Claim {
+    shard: Arc<Shard>,
+    inputs: Vec<u64>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut compacting = self.shard.compacting.lock();
+        self.inputs.iter().for_each(|id| {
+            compacting.remove(id);
+        });
     }
 }

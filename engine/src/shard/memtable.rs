@@ -123,12 +123,7 @@ impl Memtable {
 
     /// Adds rows of one partition at a timestamp not older than any before. Older versions of their keys
     /// here are deleted. Returns the rows whose keys it did not know: older places must be looked at.
-    pub fn append(
-        &self,
-        batch: RecordBatch,
-        partition_id: u64,
-        ts: Timestamp,
-    ) -> Result<Vec<u32>> {
+    pub fn append(&self, batch: RecordBatch, partition_id: u64, ts: Timestamp) -> Result<Vec<u32>> {
         let keys = Keys::from_array(batch.column(self.key_column).as_ref())?;
         let mut inner = self.inner.write();
         let start = inner.rows;

@@ -39,7 +39,7 @@ pub struct Shard {
     /// Read by writers, written by changes that must not meet any.
     pub(super) write_gate: tokio::sync::RwLock<()>,
     /// Held while a manifest is made and published.
-    pub(super) publish_lock: tokio::sync::Mutex<()>,
+    pub(super) publish_lock: Arc<tokio::sync::Mutex<()>>,
     /// Held while a memtable is flushed.
     pub(super) flush_lock: tokio::sync::Mutex<()>,
     /// Segments that a compaction is reading.
@@ -94,7 +94,7 @@ impl Shard {
             })),
             write_lock: Mutex::new(()),
             write_gate: tokio::sync::RwLock::new(()),
-            publish_lock: tokio::sync::Mutex::new(()),
+            publish_lock: Arc::default(),
             flush_lock: tokio::sync::Mutex::new(()),
             compacting: Mutex::default(),
             next_segment_id: AtomicU64::new(next),
@@ -134,6 +134,7 @@ impl Shard {
         let count = records.len();
         for (ts, change) in records {
             write::apply(&tree, &change, ts)?;
+            self.log.progress().applied(ts);
             self.context.oracle.observe(ts);
         }
         self.context.memtable_bytes.fetch_add(tree.active.bytes(), Ordering::Relaxed);
@@ -157,19 +158,26 @@ impl Shard {
 
     /// Every write at or before this timestamp is durable and visible.
     pub fn visible_ts(&self) -> Timestamp {
-        self.log.progress().durable_ts()
+        self.log.progress().visible_ts()
     }
 
-    /// A fresh number for a segment that a job is about to write; freed with [`Self::segment_done`].
-    pub(super) fn begin_segment(&self) -> u64 {
+    /// A tree, and the newest timestamp of which it holds everything: no version came between the two.
+    pub(super) fn pin(&self) -> (Arc<Tree>, Timestamp) {
+        loop {
+            let tree = self.tree();
+            let at = self.visible_ts();
+            if Arc::ptr_eq(&tree, &self.tree()) {
+                return (tree, at);
+            }
+        }
+    }
+
+    /// A fresh number for a segment that a job is about to write.
+    pub(super) fn begin_segment(self: &Arc<Self>) -> NewSegment {
+        let mut writing = self.writing.lock();
         let id = self.next_segment_id.fetch_add(1, Ordering::SeqCst);
-        self.writing.lock().insert(id);
-        id
-    }
-
-    /// The job that wrote this segment has published it or given up.
-    pub(super) fn segment_done(&self, id: u64) {
-        self.writing.lock().remove(&id);
+        writing.insert(id);
+        NewSegment { shard: self.clone(), id }
     }
 
     pub(super) fn next_segment_id(&self) -> u64 {
@@ -193,35 +201,63 @@ impl Shard {
 
     /// Removes files that nothing names and nobody reads.
     pub async fn collect_garbage(&self) -> Result<gc::GcReport> {
-        let folders: HashSet<String> = {
-            let mut retired = self.retired.lock();
-            retired.retain(|segment| segment.strong_count() > 0);
-            let live = retired.iter().filter_map(std::sync::Weak::upgrade);
-            let writing = self.writing.lock();
-            let writing =
-                writing.iter().map(|id| Manifest::segment_folder(self.collection_id, *id));
-            live.map(|s| s.identity.folder.clone()).chain(writing).collect()
+        let bucket = &self.context.files.bucket;
+        let settings = &self.context.settings.gc;
+        let now = self.context.clock.now_ms();
+        let (remove, kept_young) = {
+            // While a version is being published, its files are not named yet.
+            let _publishing = self.publish_lock.lock().await;
+            let findings = gc::find(bucket, self.collection_id, settings, now).await?;
+            // After the listing: what a job has begun since is not in it.
+            let folders = self.folders_in_use();
+            let in_use = |path: &str| {
+                path.rsplit_once('/').is_some_and(|(folder, _)| folders.contains(folder))
+            };
+            gc::garbage(&findings, settings, now, in_use)
         };
-        let in_use = |path: &str| {
-            path.rsplit_once('/').is_some_and(|(folder, _)| folders.contains(folder))
-        };
-        gc::collect(
-            &self.context.files.bucket,
-            self.collection_id,
-            &self.context.settings.gc,
-            self.context.clock.now_ms(),
-            in_use,
-        )
-        .await
+        gc::remove(bucket, remove, kept_young).await
+    }
+
+    /// Folders of segments that have left the tree but have readers, or that a job is writing.
+    fn folders_in_use(&self) -> HashSet<String> {
+        let mut retired = self.retired.lock();
+        retired.retain(|segment| segment.strong_count() > 0);
+        let live = retired.iter().filter_map(std::sync::Weak::upgrade);
+        let writing = self.writing.lock();
+        let writing = writing.iter().map(|id| Manifest::segment_folder(self.collection_id, *id));
+        live.map(|s| s.identity.folder.clone()).chain(writing).collect()
     }
 
     /// Removes the log of a dropped collection and lets go of its memory.
-    pub fn discard(&self) -> Result<()> {
+    pub async fn discard(&self) -> Result<()> {
+        // A flush that is under way must not count its memtable's bytes off a second time.
+        let _flushing = self.flush_lock.lock().await;
+        let _publishing = self.publish_lock.lock().await;
+        let _writing = self.write_lock.lock();
         let tree = self.tree();
         let bytes: usize = tree.memtables().map(|m| m.bytes()).sum();
         self.context.memtable_bytes.fetch_sub(bytes, Ordering::Relaxed);
         tree.segments.iter().for_each(|s| s.evict());
+        self.set_tree(Tree {
+            active: Arc::new(Memtable::new(u64::MAX, 0, self.key_column)),
+            frozen: Vec::new(),
+            segments: Vec::new(),
+            manifest: tree.manifest.clone(),
+        });
         self.log.drop_all()
+    }
+}
+
+/// The number of a segment that a job is writing: garbage collection leaves its folder alone.
+#[derive(Debug)]
+pub(super) struct NewSegment {
+    shard: Arc<Shard>,
+    pub id: u64,
+}
+
+impl Drop for NewSegment {
+    fn drop(&mut self) {
+        self.shard.writing.lock().remove(&self.id);
     }
 }
 

@@ -1,10 +1,14 @@
 //! Publishing a new version: delete files first, then the manifest, then the tree in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::open::Shard;
+use super::maintain::Claim;
+use super::memtable::Memtable;
+use super::open::{NewSegment, Shard};
 use super::tree::Tree;
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, ErrorKind, Result, Subject};
+use crate::core::runtime;
 use crate::core::time::Timestamp;
 use crate::lsm::commit;
 use crate::lsm::compact::DROPPED;
@@ -43,28 +47,61 @@ pub(super) struct Change {
     pub carry: Vec<Carry>,
     /// A frozen memtable that is now in segments.
     pub flushed_generation: Option<u64>,
+    /// Kept until the change is published: the numbers of the new segments and the claim on the old ones.
+    pub writing: Vec<NewSegment>,
+    /// See `writing`.
+    #[allow(dead_code, reason = "dropping it frees the old segments")]
+    pub compacting: Option<Claim>,
 }
 
 impl Shard {
-    /// Makes the next version with `edit` and publishes it. Nothing changes if any step fails.
+    /// Makes the next version with `edit` and publishes it. Nothing changes if any step fails. Once begun
+    /// it goes on to its end even if the caller goes away: a manifest that is published but not installed
+    /// would make every later one fail.
     pub(super) async fn publish(
-        &self,
+        self: &Arc<Self>,
         change: Change,
         edit: impl FnOnce(&Manifest) -> Result<Manifest>,
     ) -> Result<Arc<Manifest>> {
         self.context.check_lease()?;
-        let _publishing = self.publish_lock.lock().await;
+        let publishing = self.publish_lock.clone().lock_owned().await;
         let tree = self.tree();
+        if tree.manifest.dropped {
+            return Err(dropped(&tree.manifest));
+        }
+        // The flush of a caller who went away may have been before us with the same memtable.
+        let done = |g: u64| !tree.frozen.iter().any(|m| m.generation == g);
+        if change.flushed_generation.is_some_and(done) {
+            return Ok(tree.manifest.clone());
+        }
         let mut next = edit(&tree.manifest)?;
         next.version = tree.manifest.version + 1;
         next.epoch = self.epoch;
         next.next_segment_id = self.next_segment_id().max(tree.manifest.next_segment_id);
+        let shard = self.clone();
+        runtime::finish(async move {
+            let _publishing = publishing;
+            shard.publish_next(tree, change, next).await
+        })
+        .await
+    }
+
+    async fn publish_next(
+        &self,
+        tree: Arc<Tree>,
+        change: Change,
+        mut next: Manifest,
+    ) -> Result<Arc<Manifest>> {
         {
             let _writing = self.write_lock.lock();
             carry_deletes(&tree, &change);
         }
         self.write_delete_files(&tree, &change, &mut next).await?;
-        commit::publish(&self.context.files.bucket, &tree.manifest, &next).await?;
+        let published = commit::publish(&self.context.files.bucket, &tree.manifest, &next).await;
+        if published.as_ref().is_err_and(|e| e.kind == ErrorKind::Fenced) {
+            self.context.lease.lose();
+        }
+        published?;
         let next = Arc::new(next);
         let retired = {
             let _writing = self.write_lock.lock();
@@ -74,6 +111,12 @@ impl Shard {
             self.install(&tree, &change, next.clone())
         };
         retired.iter().for_each(|segment| self.retire(segment));
+        if let Some(generation) = change.flushed_generation
+            && let Err(e) = self.log.drop_generations(generation)
+        {
+            // The rows are safe; the log is only longer than it need be.
+            tracing::warn!("collection {}: the log was not cut: {e}", self.collection_id);
+        }
         Ok(next)
     }
 
@@ -89,7 +132,10 @@ impl Shard {
             .cloned()
             .collect();
         let mut frozen = tree.frozen.clone();
-        frozen.retain(|m| Some(m.generation) != change.flushed_generation);
+        let flushed = |m: &Arc<Memtable>| Some(m.generation) == change.flushed_generation;
+        let bytes: usize = frozen.iter().filter(|m| flushed(m)).map(|m| m.bytes()).sum();
+        self.context.memtable_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        frozen.retain(|m| !flushed(m));
         self.set_tree(Tree { active: tree.active.clone(), frozen, segments, manifest: next });
         retired
     }
@@ -130,6 +176,17 @@ impl Shard {
         }
         Ok(())
     }
+}
+
+/// What a handle of a dropped collection is told.
+pub(super) fn dropped(manifest: &Manifest) -> Error {
+    Error::not_found(
+        Subject::Collection,
+        format!(
+            "collection not found[database={}][collection={}]: it was dropped",
+            manifest.database, manifest.name
+        ),
+    )
 }
 
 /// Carries deletes to the rows' new places; doing it again adds only what is new.

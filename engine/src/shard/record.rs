@@ -1,6 +1,6 @@
 //! One record of the write-ahead log: a small header, then the rows as one Arrow IPC message.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
@@ -49,8 +49,7 @@ pub fn encode(change: &Change, schema_ts: Timestamp) -> Result<Vec<u8>> {
                     message.text_keys = a.iter().flatten().map(str::to_string).collect();
                 }
             }
-            let header =
-                disk::LogRecord { schema_ts, delete: Some(message), ..Default::default() };
+            let header = disk::LogRecord { schema_ts, delete: Some(message), ..Default::default() };
             Ok(header.encode_length_delimited_to_vec())
         }
     }
@@ -129,17 +128,24 @@ pub fn decode(
     Ok((Change::Rows { batch, groups }, schema_ts))
 }
 
-/// Reorders rows so that those of one partition are together; `partition_of` tells each row's.
+/// Reorders rows so that those of one partition are together; `partition_of` tells each row's. Of rows with
+/// one key in several partitions only the last stays: the order between partitions is lost.
 pub fn group_by_partition(
     batch: RecordBatch,
+    keys: &Keys,
     partition_of: &[u64],
-) -> Result<(RecordBatch, Vec<(u64, usize)>, Option<Vec<u32>>)> {
+) -> Result<(RecordBatch, Vec<(u64, usize)>)> {
     let uniform = partition_of.windows(2).all(|w| w[0] == w[1]);
     if uniform {
         let groups = partition_of.first().map(|p| (*p, batch.num_rows())).into_iter().collect();
-        return Ok((batch, groups, None));
+        return Ok((batch, groups));
     }
-    let mut order: Vec<u32> = (0..partition_of.len() as u32).collect();
+    let mut seen = HashSet::new();
+    let mut order: Vec<u32> = (0..partition_of.len() as u32)
+        .rev()
+        .filter(|row| seen.insert(keys.get(*row as usize)))
+        .collect();
+    order.reverse();
     order.sort_by_key(|row| partition_of[*row as usize]);
     let mut groups: Vec<(u64, usize)> = Vec::new();
     for row in &order {
@@ -149,9 +155,8 @@ pub fn group_by_partition(
             _ => groups.push((partition, 1)),
         }
     }
-    let indices = arrow::array::UInt32Array::from(order.clone());
-    let batch = arrow::compute::take_record_batch(&batch, &indices)?;
-    Ok((batch, groups, Some(order)))
+    let indices = arrow::array::UInt32Array::from(order);
+    Ok((arrow::compute::take_record_batch(&batch, &indices)?, groups))
 }
 
 /// A key column without nulls as keys.
@@ -176,13 +181,14 @@ mod tests {
         .to_arrow();
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![3, 1, 2]));
         let values = Arc::new(Float32Array::from(vec![0.5; 6]));
-        let field = Arc::new(arrow::datatypes::Field::new("item", values.data_type().clone(), true));
+        let field =
+            Arc::new(arrow::datatypes::Field::new("item", values.data_type().clone(), true));
         let nulls = Some(vec![true, false, true].into());
         let vectors: ArrayRef = Arc::new(FixedSizeListArray::new(field, 2, values, nulls));
         let batch = RecordBatch::try_new(schema.clone(), vec![ids, vectors]).unwrap();
-        let (batch, groups, order) = group_by_partition(batch, &[8, 7, 8]).unwrap();
+        let keys = keys_of(&batch, 0).unwrap();
+        let (batch, groups) = group_by_partition(batch, &keys, &[8, 7, 8]).unwrap();
         assert_eq!(groups, vec![(7, 1), (8, 2)]);
-        assert_eq!(order, Some(vec![1, 0, 2]));
         let bytes = encode(&Change::Rows { batch: batch.clone(), groups }, 5).unwrap();
         let read = |bytes: &[u8]| decode(bytes, |_| Ok(schema.clone()));
         let Ok((Change::Rows { batch: back, .. }, 5)) = read(&bytes) else { panic!() };

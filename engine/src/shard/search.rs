@@ -51,6 +51,8 @@ pub struct SearchResult {
 /// Everything that a unit's scan needs, gathered before the CPU work starts.
 struct Prepared {
     unit: u32,
+    /// Row of the unit at which these vectors start.
+    start: u32,
     vectors: ArrayRef,
     allowed: RowSet,
     keys: Keys,
@@ -74,15 +76,27 @@ impl Snapshot {
             if allowed.count() == 0 {
                 continue;
             }
-            let columns = self.unit_columns(unit, std::slice::from_ref(&request.field)).await?;
-            let vectors =
-                columns.into_iter().next().ok_or_else(|| Error::internal("no vector column"))?;
-            let allowed = match vectors.nulls() {
-                Some(nulls) => allowed.and(&RowSet::from_bits(nulls.inner().clone())),
-                None => allowed,
-            };
             let keys = self.unit_keys(unit).await?;
-            prepared.push(Prepared { unit: at as u32, vectors, allowed, keys });
+            let mut start = 0;
+            for vectors in self.unit_column_parts(unit, &request.field).await?.iter() {
+                let rows = vectors.len();
+                let mut here = allowed.slice(start, rows);
+                if let Some(nulls) = vectors.nulls() {
+                    here = here.and(&RowSet::from_bits(nulls.inner().clone()));
+                }
+                if here.count() > 0 {
+                    let keys = keys.slice(start, rows);
+                    let (vectors, start) = (vectors.clone(), start as u32);
+                    prepared.push(Prepared {
+                        unit: at as u32,
+                        start,
+                        vectors,
+                        allowed: here,
+                        keys,
+                    });
+                }
+                start += rows;
+            }
         }
         let request = request.clone();
         let work = move || search_units(&prepared, &request, dim);
@@ -166,7 +180,8 @@ fn merge(
     }
     let higher = request.metric.higher_is_nearer();
     all.sort_unstable_by(|(ua, a), (ub, b)| {
-        let by_score = if higher { b.score.total_cmp(&a.score) } else { a.score.total_cmp(&b.score) };
+        let by_score =
+            if higher { b.score.total_cmp(&a.score) } else { a.score.total_cmp(&b.score) };
         by_score.then_with(|| {
             let (left, right) = (&prepared[*ua].keys, &prepared[*ub].keys);
             left.compare_with(a.row as usize, right, b.row as usize)
@@ -176,7 +191,7 @@ fn merge(
     all.into_iter()
         .map(|(unit, hit)| Hit {
             score: hit.score,
-            row: RowAddress { unit: prepared[unit].unit, row: hit.row },
+            row: RowAddress { unit: prepared[unit].unit, row: prepared[unit].start + hit.row },
         })
         .collect()
 }

@@ -18,6 +18,7 @@ use crate::core::runtime::CpuPools;
 use crate::core::schema::{CollectionSchema, TIMESTAMP_FIELD};
 use crate::core::time::{self, Timestamp};
 use crate::lsm::info::CollectionInfo;
+use crate::segment::cache::Column;
 use crate::segment::{Segment, as_timestamps};
 
 /// Which partitions an operation may touch.
@@ -119,8 +120,7 @@ pub(super) struct Inner {
 impl Shard {
     /// A snapshot that sees every write acknowledged before this call.
     pub fn snapshot(&self) -> Snapshot {
-        let at = self.visible_ts();
-        let tree = self.tree();
+        let (tree, at) = self.pin();
         let exists = |p: u64| tree.manifest.partitions.iter().any(|known| known.id == p);
         let mut units = Vec::new();
         for segment in &tree.segments {
@@ -219,7 +219,10 @@ impl Snapshot {
         let find = |name: &String| {
             let known = self.inner.info.partitions.iter().find(|p| &p.name == name);
             known.map(|p| p.id).ok_or_else(|| {
-                Error::not_found(Subject::Partition, format!("partition not found[partition={name}]"))
+                Error::not_found(
+                    Subject::Partition,
+                    format!("partition not found[partition={name}]"),
+                )
             })
         };
         names.iter().map(find).collect::<Result<_>>().map(Some)
@@ -254,12 +257,24 @@ impl Snapshot {
     }
 
     /// Whole columns of a unit; chunks give theirs without copying.
-    pub(super) async fn unit_columns(&self, unit: &Unit, names: &[String]) -> Result<Vec<ArrayRef>> {
+    pub(super) async fn unit_columns(
+        &self,
+        unit: &Unit,
+        names: &[String],
+    ) -> Result<Vec<ArrayRef>> {
         match &unit.source {
             UnitSource::Segment(segment) => segment.columns(&self.inner.columns, names).await,
             UnitSource::Chunk(chunk) => {
                 names.iter().map(|name| chunk_column(chunk, name)).collect()
             }
+        }
+    }
+
+    /// A whole column of a unit in parts of neighbouring rows; nothing is copied.
+    pub(super) async fn unit_column_parts(&self, unit: &Unit, name: &str) -> Result<Column> {
+        match &unit.source {
+            UnitSource::Segment(segment) => segment.column_parts(&self.inner.columns, name).await,
+            UnitSource::Chunk(chunk) => Ok([chunk_column(chunk, name)?].into()),
         }
     }
 
@@ -356,9 +371,10 @@ impl Snapshot {
             if rows.count() == 0 {
                 continue;
             }
-            found.extend(rows.iter().map(|row| {
-                (RowAddress { unit: at as u32, row: row as u32 }, keys.len())
-            }));
+            found.extend(
+                rows.iter()
+                    .map(|row| (RowAddress { unit: at as u32, row: row as u32 }, keys.len())),
+            );
             match order {
                 RowOrder::Any if wanted.is_some_and(|w| found.len() >= w) => break,
                 RowOrder::Any => {}
@@ -492,7 +508,9 @@ fn chunk_column(chunk: &Chunk, name: &str) -> Result<ArrayRef> {
     if name == TIMESTAMP_FIELD {
         return Ok(Arc::new(arrow::array::UInt64Array::from(chunk.times.clone())));
     }
-    chunk.batch.column_by_name(name).cloned().ok_or_else(|| {
-        Error::not_found(Subject::Field, format!("field {name} not exist"))
-    })
+    chunk
+        .batch
+        .column_by_name(name)
+        .cloned()
+        .ok_or_else(|| Error::not_found(Subject::Field, format!("field {name} not exist")))
 }

@@ -9,9 +9,10 @@ use arrow::array::RecordBatch;
 
 use super::memtable::{Lookup, Memtable};
 use super::open::Shard;
+use super::publish::dropped;
 use super::record::{self, Change};
 use super::tree::Tree;
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Keys;
 use crate::core::runtime::Stopwatch;
 use crate::core::time::Timestamp;
@@ -34,7 +35,11 @@ impl Shard {
     }
 
     /// Deletes keys, from some partitions or (none named) from all; returns the keys that were there.
-    pub async fn delete(&self, keys: Keys, partitions: Vec<u64>) -> Result<(Timestamp, Vec<usize>)> {
+    pub async fn delete(
+        &self,
+        keys: Keys,
+        partitions: Vec<u64>,
+    ) -> Result<(Timestamp, Vec<usize>)> {
         if keys.is_empty() {
             return Ok((self.visible_ts(), Vec::new()));
         }
@@ -51,9 +56,16 @@ impl Shard {
         self.context.check_lease()?;
         self.admit().await?;
         let _gate = self.write_gate.read().await;
-        let schema_ts = self.tree().manifest.schema_ts;
+        let manifest = self.tree().manifest.clone();
+        let schema_ts = manifest.schema_ts;
         if completed_under.is_some_and(|ts| ts != schema_ts) {
             return Err(Error::busy("the schema has just changed: send the rows again"));
+        }
+        if let Change::Rows { groups, .. } = &change {
+            let there = |id: &u64| manifest.partitions.iter().any(|p| p.id == *id);
+            if !groups.iter().all(|(id, _)| there(id)) {
+                return Err(Error::not_found(Subject::Partition, "the partition was just dropped"));
+            }
         }
         let record = record::encode(&change, schema_ts)?;
         let mut record = Some(record);
@@ -61,6 +73,9 @@ impl Shard {
             self.load_keys(keys).await?;
             let _writing = self.write_lock.lock();
             let tree = self.tree();
+            if tree.manifest.dropped {
+                return Err(dropped(&tree.manifest));
+            }
             if !keys_loaded(&tree, keys) {
                 continue;
             }
@@ -71,6 +86,7 @@ impl Shard {
             self.log.append(tree.active.generation, ts, record)?;
             let before = tree.active.bytes();
             let removed = apply(&tree, &change, ts)?;
+            self.log.progress().applied(ts);
             let grown = tree.active.bytes() - before;
             self.context.memtable_bytes.fetch_add(grown, Ordering::Relaxed);
             self.freeze_if_full(&tree)?;
@@ -145,8 +161,7 @@ impl Shard {
 
 fn keys_loaded(tree: &Tree, keys: &Keys) -> bool {
     tree.segments.iter().all(|segment| {
-        segment.keys_if_loaded().is_some()
-            || !(0..keys.len()).any(|at| segment.may_hold(keys, at))
+        segment.keys_if_loaded().is_some() || !(0..keys.len()).any(|at| segment.may_hold(keys, at))
     })
 }
 
@@ -169,12 +184,10 @@ pub(super) fn apply(tree: &Tree, change: &Change, ts: Timestamp) -> Result<Vec<u
             tree.active.touch(ts);
             let allowed: HashSet<u64> = partitions.iter().copied().collect();
             let may = |p: u64| allowed.is_empty() || allowed.contains(&p);
-            let gone = (0..keys.len()).filter(|at| {
-                match tree.active.delete(keys, *at, ts, may) {
-                    Lookup::Alive => true,
-                    Lookup::Deleted => false,
-                    Lookup::Unknown => delete_older(tree, keys, *at, ts, may),
-                }
+            let gone = (0..keys.len()).filter(|at| match tree.active.delete(keys, *at, ts, may) {
+                Lookup::Alive => true,
+                Lookup::Deleted => false,
+                Lookup::Unknown => delete_older(tree, keys, *at, ts, may),
             });
             Ok(gone.collect())
         }

@@ -44,7 +44,9 @@ impl Bucket {
             Some(("s3", _)) => Self::open_s3(location),
             Some((scheme, _)) => Err(Error::unsupported(
                 Subject::Store,
-                format!("{location}: scheme {scheme} is not known; give a folder or s3://bucket/prefix"),
+                format!(
+                    "{location}: scheme {scheme} is not known; give a folder or s3://bucket/prefix"
+                ),
             )),
             None => Self::open_folder(location, create),
         }
@@ -68,15 +70,18 @@ impl Bucket {
 
     #[cfg(feature = "s3")]
     fn open_s3(location: &str) -> Result<Self> {
-        let url = url::Url::parse(location).map_err(|e| {
-            Error::invalid(Subject::Store, format!("{location} is not a URL: {e}"))
-        })?;
+        let url = url::Url::parse(location)
+            .map_err(|e| Error::invalid(Subject::Store, format!("{location} is not a URL: {e}")))?;
         let store =
             object_store::aws::AmazonS3Builder::from_env().with_url(url.as_str()).build()?;
         let prefix = Path::parse(url.path().trim_matches('/'))
             .map_err(|e| Error::invalid(Subject::Store, format!("{location}: {e}")))?;
         let store = object_store::prefix::PrefixStore::new(store, prefix);
-        Ok(Self { store: Arc::new(store), name: location.trim_end_matches('/').into(), folder: None })
+        Ok(Self {
+            store: Arc::new(store),
+            name: location.trim_end_matches('/').into(),
+            folder: None,
+        })
     }
 
     #[cfg(not(feature = "s3"))]
@@ -108,9 +113,10 @@ impl Bucket {
         let mode = PutMode::Create.into();
         match self.store.put_opts(&path, PutPayload::from(bytes), mode).await {
             Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                Ok(false)
-            }
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => Ok(false),
             Err(e) => Err(Error::from(e).context(format!("writing {path}"))),
         }
     }

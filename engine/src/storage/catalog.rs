@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::local::LocalDb;
 use crate::core::error::{Error, Result};
+use crate::core::runtime;
 use crate::core::time::Timestamp;
 
 /// A database as the catalog keeps it.
@@ -36,6 +37,7 @@ pub struct CatalogContent {
 }
 
 const STORE_ID: &str = "store_id";
+const WRITER_ID: &str = "writer_id";
 const DATABASE: &str = "database/";
 const COLLECTION: &str = "collection/";
 
@@ -83,6 +85,17 @@ impl Catalog {
         let mut batch = self.local.db.batch().durability(Some(PersistMode::SyncData));
         batch.remove(self.local.catalog(), key);
         Ok(batch.commit()?)
+    }
+
+    /// Id of this local database, made at first use: no other writer of the same store has it.
+    pub fn writer_id(&self) -> Result<String> {
+        let snapshot = self.local.db.snapshot();
+        if let Some(id) = snapshot.get(self.local.catalog(), WRITER_ID)? {
+            return Ok(String::from_utf8_lossy(&id).into_owned());
+        }
+        let id = format!("{:016x}", runtime::random_id());
+        self.put(WRITER_ID.into(), id.clone().into_bytes())?;
+        Ok(id)
     }
 
     /// Binds the catalog to a store.

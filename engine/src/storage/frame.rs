@@ -49,7 +49,10 @@ mod tests {
     #[test]
     fn every_flipped_bit_and_every_cut_is_noticed() {
         let sealed = seal(b"some payload");
-        assert_eq!(open(&Bytes::from(sealed.clone()), "f").ok().as_deref(), Some(&b"some payload"[..]));
+        assert_eq!(
+            open(&Bytes::from(sealed.clone()), "f").ok().as_deref(),
+            Some(&b"some payload"[..])
+        );
         for at in 0..sealed.len() {
             for bit in 0..8 {
                 let mut bad = sealed.clone();

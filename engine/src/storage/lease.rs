@@ -31,7 +31,10 @@ pub struct WriterLease {
 enum Kind {
     /// Held by this open, locked file.
     Folder(#[allow(dead_code, reason = "dropping it releases the lock")] std::fs::File),
-    Bucket { renewal: tokio::task::JoinHandle<()>, state: Arc<BucketLease> },
+    Bucket {
+        renewal: tokio::task::JoinHandle<()>,
+        state: Arc<BucketLease>,
+    },
     /// A store in memory has one process.
     None,
 }
@@ -73,6 +76,11 @@ impl WriterLease {
     /// Whether another writer has taken over.
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
+    }
+
+    /// Notes that another writer has taken over.
+    pub fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
     }
 
     /// Gives the right back.

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::local::LocalDb;
 use crate::core::error::{Error, Result};
-use crate::core::runtime;
+use crate::core::runtime::{self, Stopwatch};
 use crate::core::settings::{Durability, LogSettings};
 use crate::core::time::Timestamp;
 
@@ -36,10 +36,12 @@ struct Pending {
     progress: Arc<Progress>,
 }
 
-/// How far one collection's log is durable.
+/// How far one collection's log is durable, and its memtable in step with it.
 #[derive(Debug)]
 pub struct Progress {
     durable: AtomicU64,
+    /// A record may be durable before it is applied; readers wait for both.
+    applied: AtomicU64,
     notify: watch::Sender<Timestamp>,
     failed: AtomicBool,
 }
@@ -47,12 +49,23 @@ pub struct Progress {
 impl Progress {
     fn new(durable: Timestamp) -> Self {
         let (notify, _) = watch::channel(durable);
-        Self { durable: AtomicU64::new(durable), notify, failed: AtomicBool::new(false) }
+        let applied = AtomicU64::new(durable);
+        Self { durable: AtomicU64::new(durable), applied, notify, failed: AtomicBool::new(false) }
     }
 
     /// Every write at or before this timestamp is durable.
     pub fn durable_ts(&self) -> Timestamp {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// Every write at or before this timestamp is durable and applied.
+    pub fn visible_ts(&self) -> Timestamp {
+        self.durable_ts().min(self.applied.load(Ordering::Acquire))
+    }
+
+    /// Every write at or before this timestamp is in the memtable, with all that it replaced or deleted.
+    pub fn applied(&self, ts: Timestamp) {
+        self.applied.fetch_max(ts, Ordering::AcqRel);
     }
 
     fn advance(&self, ts: Timestamp) {
@@ -103,7 +116,12 @@ impl LogWriter {
             failed: failed.clone(),
         };
         let thread = runtime::spawn_thread("log-commit", move || committer.run())?;
-        Ok(Self { local, sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), failed })
+        Ok(Self {
+            local,
+            sender: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+            failed,
+        })
     }
 
     /// Commits what waits, syncs, and stops the thread. Later appends fail.
@@ -148,20 +166,24 @@ struct Committer {
 impl Committer {
     fn run(self) {
         let interval = Duration::from_millis(self.settings.os_sync_interval_ms);
-        let mut unsynced = false;
+        let mut unsynced: Option<Stopwatch> = None;
         loop {
-            let first = match self.receiver.recv_timeout(interval) {
-                Ok(first) => first,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if std::mem::take(&mut unsynced) {
-                        self.sync();
+            let spent = unsynced.map_or(Duration::ZERO, |since| since.elapsed());
+            match self.receiver.recv_timeout(interval.saturating_sub(spent)) {
+                Ok(first) => {
+                    let group = self.gather(first);
+                    if self.commit(group) {
+                        unsynced.get_or_insert_with(Stopwatch::start);
                     }
-                    continue;
                 }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            };
-            let group = self.gather(first);
-            unsynced = self.commit(group);
+            }
+            // Also while records come without a pause.
+            if unsynced.is_some_and(|since| since.elapsed() >= interval) {
+                unsynced = None;
+                self.sync();
+            }
         }
     }
 

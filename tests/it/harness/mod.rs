@@ -28,9 +28,12 @@ pub fn small_settings() -> Settings {
     settings
 }
 
-/// A fresh folder on the disk that holds the build, removed when it is dropped.
+/// A fresh folder, removed when it is dropped: in memory where there is such a place, since tests that
+/// make thousands of small writes would wait for nothing but the disk's syncs.
 pub fn folder() -> TempDir {
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a fresh folder")
+    let memory = Path::new("/dev/shm");
+    let place = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
+    tempfile::tempdir_in(place).expect("a fresh folder")
 }
 
 /// How to open a folder with these settings.
@@ -81,8 +84,10 @@ pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// `ELANUS_TEST_SEED`, or seeds counted from a fixed one.
+/// `ELANUS_TEST_SEED`, or seeds counted from a fixed one; `ELANUS_TEST_PROGRAMS` says how many.
 pub fn seeds(from: u64, count: u64) -> Vec<u64> {
+    let asked = std::env::var("ELANUS_TEST_PROGRAMS").ok().and_then(|n| n.parse().ok());
+    let count = asked.unwrap_or(count);
     match std::env::var("ELANUS_TEST_SEED") {
         Ok(text) => vec![text.parse().expect("ELANUS_TEST_SEED is a number")],
         Err(_) => (from..from + count).collect(),

@@ -48,8 +48,8 @@ pub fn duration(d: Duration) -> String {
         s if s < 0.1 => format!("{:.1} ms", s * 1e3),
         s if s < 1.0 => format!("{:.0} ms", s * 1e3),
         s if s < 60.0 => format!("{s:.2} s"),
-        s if s as u64 % 60 == 0 => format!("{} min", s as u64 / 60),
-        s => format!("{} min {} s", s as u64 / 60, s as u64 % 60),
+        _ if d.as_secs().is_multiple_of(60) => format!("{} min", d.as_secs() / 60),
+        _ => format!("{} min {} s", d.as_secs() / 60, d.as_secs() % 60),
     }
 }
 

@@ -3,8 +3,7 @@
 use crate::args::Format;
 
 /// What `\?` prints.
-pub const HELP: &str = "\
-  SELECT …;           run SQL; a statement ends with ; and may span lines
+pub const HELP: &str = "  SELECT …;           run SQL; a statement ends with ; and may span lines
   \\d                  list the collections of this database
   \\d NAME             describe a collection
   \\l                  list the databases

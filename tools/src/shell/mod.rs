@@ -60,11 +60,14 @@ impl Shell {
 
     /// Takes a line: one of the shell's own commands, or a part of a statement.
     async fn take(&mut self, line: &str, input: &Input, out: &mut dyn Write) -> Result<Next> {
+        // No line of SQL begins with a backslash, so such a command works inside a statement too.
+        if (self.pending.is_empty() || line.trim_start().starts_with('\\'))
+            && let Some(command) = meta::parse(line)
+        {
+            input.remember(line.trim());
+            return self.command(command, out);
+        }
         if self.pending.is_empty() {
-            if let Some(command) = meta::parse(line) {
-                input.remember(line.trim());
-                return self.command(command, out);
-            }
             if !split::has_words(line) {
                 return Ok(Next::Stay);
             }

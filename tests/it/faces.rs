@@ -1,0 +1,123 @@
+//! Two faces, one answer: hundreds of random questions over gRPC and in SQL, at one snapshot.
+//!
+//! Rows lie in several segments, a compacted one and the memtable, in several partitions, some of
+//! them replaced or deleted. Then all is asked again after a flush, a compaction and a restart: the
+//! answers stay. `ELANUS_TEST_SEED=n` replays one run.
+
+mod condition;
+mod load;
+mod question;
+mod things;
+mod value;
+
+use elanus_engine::core::settings::Settings;
+use elanus_sql::Sql;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::harness;
+use crate::served::Served;
+use load::Loader;
+use question::{Answer, Question};
+
+fn settings() -> Settings {
+    Settings { memtable: Default::default(), ..harness::small_settings() }
+}
+
+/// The first answers, by gRPC, by SQL and by a scan without the search; all must be the same.
+async fn ask(served: &Served, questions: &[Question]) -> Vec<Answer> {
+    let sql = Sql::new(served.engine.clone(), "default").expect("a session");
+    let plain = sql.session("default").expect("a session");
+    plain.set("elanus.vector_top_k", "false").expect("a setting");
+    let mut client = served.client.clone();
+    let mut answers = Vec::new();
+    for (at, question) in questions.iter().enumerate() {
+        let first = question.over_grpc(&mut client).await;
+        question.check_order(&first);
+        let answer = question.in_sql_words(first);
+        compare(question, "SQL", &answer, &question.over_sql(&sql).await);
+        if question.is_search() {
+            for statement in question.statements().iter().take(1) {
+                let plan = question::rows(&sql, &format!("EXPLAIN {statement}")).await;
+                let plan = format!("{plan:?}");
+                assert!(plan.contains("VectorTopKExec"), "{statement}: {plan}");
+            }
+        }
+        if at % 3 == 0 && !question.may_tie() {
+            compare(question, "a scan in SQL", &answer, &question.by_scan(&plain).await);
+        }
+        answers.push(answer);
+    }
+    answers
+}
+
+/// Asks again; each answer must be the one before. SQL is asked every other time.
+async fn ask_again(served: &Served, questions: &[Question], answers: &[Answer], when: &str) {
+    let sql = Sql::new(served.engine.clone(), "default").expect("a session");
+    let mut client = served.client.clone();
+    for (at, (question, before)) in questions.iter().zip(answers).enumerate() {
+        let answer = question.in_sql_words(question.over_grpc(&mut client).await);
+        compare(question, &format!("gRPC {when}"), before, &answer);
+        if at % 2 == 0 {
+            let answer = question.over_sql(&sql).await;
+            compare(question, &format!("SQL {when}"), before, &answer);
+        }
+    }
+}
+
+fn compare(question: &Question, what: &str, expected: &Answer, found: &Answer) {
+    if expected == found {
+        return;
+    }
+    let counts = |a: &Answer| a.iter().map(Vec::len).collect::<Vec<_>>();
+    let pairs = expected.iter().flatten().zip(found.iter().flatten());
+    let first = pairs.clone().find(|(a, b)| a != b);
+    panic!(
+        "{what} answers otherwise: {:?} rows, expected {:?}; first difference {first:?}\n\
+         {question:#?}\n{}",
+        counts(found),
+        counts(expected),
+        question.statements().join("\n")
+    );
+}
+
+async fn run(seed: u64, text_keys: bool, count: usize) {
+    println!("ELANUS_TEST_SEED={seed} text_keys={text_keys}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let folder = harness::folder();
+    let served = Served::start(folder.path(), &settings()).await;
+    let mut loader = Loader::new(served.client.clone(), text_keys);
+    loader.load(&mut rng).await;
+    loader.check_layout(&served.engine);
+    loader.check_all(&served.engine).await;
+    let questions: Vec<_> = (0..count).map(|_| Question::random(&mut rng, text_keys)).collect();
+    let answers = ask(&served, &questions).await;
+    let filled = answers.iter().filter(|a| a.iter().any(|list| !list.is_empty())).count();
+    assert!(filled * 2 > count, "only {filled} of {count} questions have an answer");
+
+    loader.flush().await;
+    ask_again(&served, &questions, &answers, "after a flush").await;
+    loader.compact().await;
+    ask_again(&served, &questions, &answers, "after a compaction").await;
+    served.stop().await;
+    let served = Served::start(folder.path(), &settings()).await;
+    ask_again(&served, &questions, &answers, "after a restart").await;
+    loader.client = served.client.clone();
+    loader.check_all(&served.engine).await;
+    drop(loader);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpc_and_sql_agree_with_integer_keys() {
+    for seed in harness::seeds(71, 1) {
+        run(seed, false, 420).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpc_and_sql_agree_with_text_keys() {
+    for seed in harness::seeds(171, 1) {
+        run(seed, true, 120).await;
+    }
+}
