@@ -9,8 +9,7 @@ use elanus_engine::core::time::Timestamp;
 use elanus_proto::common::ClientInfo;
 use parking_lot::Mutex;
 
-use crate::proxy::compaction::CompactionJobs;
-use crate::proxy::flush::FlushMarks;
+use crate::memory::{CompactionJobs, FlushMarks};
 use crate::status::Failure;
 
 /// Clients that are remembered; the oldest is forgotten first.

@@ -9,6 +9,7 @@
 
 pub mod context;
 pub mod convert;
+pub mod memory;
 pub mod proxy;
 pub mod server;
 pub mod service;

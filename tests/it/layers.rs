@@ -43,7 +43,10 @@ const FLOORS: [(&str, &[&[&str]]); 3] = [
         ],
     ),
     ("sql", &[&["lang"], &["functions"], &["error"], &["provider"], &["plan"], &["session"]]),
-    ("server", &[&["status"], &["convert"], &["context"], &["proxy"], &["service"], &["server"]]),
+    (
+        "server",
+        &[&["status"], &["convert", "memory"], &["context"], &["proxy"], &["service"], &["server"]],
+    ),
 ];
 
 /// Code that has one home: paths that begin so may stand in these files or folders only.

@@ -7,3 +7,4 @@ mod faces;
 mod harness;
 mod layers;
 mod served;
+mod wire;

@@ -22,6 +22,7 @@ use crate::shard::context::StoreContext;
 use crate::shard::open::Shard;
 use crate::storage::bucket::Bucket;
 use crate::storage::catalog::{Catalog, CatalogContent, DatabaseRecord};
+use crate::storage::frame;
 use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
 use crate::storage::log::{CollectionLog, LogWriter};
@@ -285,10 +286,20 @@ impl Engine {
             }
             names.find(database, name).cloned().ok_or_else(|| no_collection(database, name))?
         };
+        let aliases = collection.info().aliases;
+        if !aliases.is_empty() {
+            return Err(Error::precondition(
+                Subject::Alias,
+                format!(
+                    "unable to drop the collection [{name}] because it has associated aliases \
+                     [{}], please remove all aliases before dropping the collection",
+                    aliases.join(", ")
+                ),
+            ));
+        }
         let edit = |manifest: &Manifest| {
             let mut next = manifest.clone();
             next.dropped = true;
-            next.aliases.clear();
             next.segments.clear();
             Ok(next)
         };
@@ -481,7 +492,7 @@ async fn recover_catalog(
     for (n, manifest) in commit::heads(bucket).await?.into_iter().enumerate() {
         add(&manifest.database, n as u64 + 2)?;
         catalog.put_collection(manifest.collection_id)?;
-        content.collections.push(manifest.collection_id);
+        content.collections.insert(manifest.collection_id, 0);
     }
     Ok(())
 }
@@ -499,12 +510,25 @@ pub(crate) async fn read_store_file(bucket: &Bucket) -> Result<Option<String>> {
             format!("the store has format {version}, this version reads {FORMAT_VERSION}"),
         ));
     }
-    Ok(Some(value["store_id"].as_str().ok_or_else(|| bad("no store id"))?.to_string()))
+    let id = value["store_id"].as_str().ok_or_else(|| bad("no store id"))?;
+    if value["checksum"].as_str() != Some(store_checksum(id).as_str()) {
+        return Err(bad("its checksum is wrong"));
+    }
+    Ok(Some(id.to_string()))
+}
+
+fn store_checksum(id: &str) -> String {
+    format!("{:016x}", frame::checksum(format!("{FORMAT_VERSION}:{id}").as_bytes()))
 }
 
 async fn make_store_file(bucket: &Bucket) -> Result<String> {
     let id = format!("{:016x}{:016x}", runtime::random_id(), runtime::random_id());
-    let text = serde_json::json!({ "format_version": FORMAT_VERSION, "store_id": id }).to_string();
+    let text = serde_json::json!({
+        "format_version": FORMAT_VERSION,
+        "store_id": id,
+        "checksum": store_checksum(&id),
+    });
+    let text = text.to_string();
     if bucket.put_if_absent(STORE_FILE, text.into()).await? {
         return Ok(id);
     }
@@ -518,7 +542,7 @@ async fn open_collections(
     content: &CatalogContent,
 ) -> Result<BTreeMap<u64, Collection>> {
     let mut collections = BTreeMap::new();
-    for id in &content.collections {
+    for (id, published) in &content.collections {
         let head = commit::head(&context.files.bucket, *id).await?.ok_or_else(|| {
             Error::new(
                 ErrorKind::Corrupted,
@@ -529,6 +553,12 @@ async fn open_collections(
                 ),
             )
         })?;
+        if head.version < *published {
+            return Err(Error::corrupted(
+                Manifest::path(*id, *published),
+                format!("it was published, but the newest in the store is {}", head.version),
+            ));
+        }
         if head.dropped {
             // A crash came between the last manifest and the catalog; its files go as garbage, so the
             // catalog must not name it any longer.

@@ -235,10 +235,14 @@ impl Settings {
     /// ```
     pub fn load(toml_text: &str, environment: &[(String, String)]) -> Result<Self> {
         let bad = |e: toml::de::Error| {
-            Error::invalid(Subject::Setting, format!("settings: {}", e.message())).with_source(e)
+            Error::invalid(Subject::Setting, format!("settings: {}", e.to_string().trim()))
+                .with_source(e)
         };
         let mut table: toml::Table = toml_text.parse().map_err(bad)?;
         for (name, value) in environment {
+            let mut alone = toml::Table::new();
+            overlay(&mut alone, name, value)?;
+            alone.try_into::<Self>().map_err(|e| bad(e).context(format!("{name}={value}")))?;
             overlay(&mut table, name, value)?;
         }
         let settings: Self = table.try_into().map_err(bad)?;

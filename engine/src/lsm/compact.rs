@@ -7,7 +7,7 @@ use arrow::compute;
 use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
 
-use crate::core::error::Result;
+use crate::core::error::{Error, Result};
 use crate::core::rowset::RowSet;
 use crate::core::time::Timestamp;
 use crate::segment::files::SegmentFiles;
@@ -74,11 +74,16 @@ async fn merge_one(
     writer: &mut SegmentWriter<'_>,
     progress: &mut impl FnMut(u64),
 ) -> Result<Vec<u32>> {
+    // Or a damaged value would be given a good checksum.
+    input.check_data().await?;
     let alive = input.alive_at(order.at);
     let mut map = vec![DROPPED; input.identity.rows];
     let mut stream = std::pin::pin!(input.scan(order.storage_schema).await?);
     let mut start = 0;
     while let Some(batch) = stream.try_next().await? {
+        if start + batch.num_rows() > alive.rows() {
+            return Err(wrong_rows(input));
+        }
         let keep = kept(order, &alive, start, &batch)?;
         let mut next = writer.rows() as u32;
         for at in keep.iter() {
@@ -91,7 +96,14 @@ async fn merge_one(
         writer.write(&kept).await?;
         progress(kept.num_rows() as u64);
     }
+    if start != alive.rows() {
+        return Err(wrong_rows(input));
+    }
     Ok(map)
+}
+
+fn wrong_rows(input: &Segment) -> Error {
+    Error::corrupted(&input.identity.folder, "its data file has not the manifest's number of rows")
 }
 
 fn kept(

@@ -51,6 +51,8 @@ pub struct SegmentIdentity {
     pub key_range: Option<(Key, Key)>,
     /// Bytes of the data file, as the manifest says.
     pub data_bytes: u64,
+    /// XXH3-64 of the data file, as the manifest says.
+    pub data_xxh3: u64,
     /// XXH3-64 of the key index, as the manifest says.
     pub keys_xxh3: u64,
 }
@@ -237,6 +239,16 @@ impl Segment {
         storage_schema: &SchemaRef,
     ) -> Result<impl futures::Stream<Item = Result<RecordBatch>> + Send + use<>> {
         self.reader().await?.scan(storage_schema).await
+    }
+
+    /// Reads the whole data file and compares its checksum with the manifest's.
+    pub async fn check_data(&self) -> Result<()> {
+        let path = format!("{}/{DATA_FILE}", self.identity.folder);
+        let (size, sum) = self.files.bucket.fingerprint(&path).await?;
+        if (size, sum) != (self.identity.data_bytes, self.identity.data_xxh3) {
+            return Err(Error::corrupted(path, "its checksum is not the manifest's"));
+        }
+        Ok(())
     }
 
     /// Forgets cached columns; called when the segment leaves the tree.

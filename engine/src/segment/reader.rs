@@ -1,10 +1,11 @@
 //! Reads a segment's Lance file: whole columns, rows by position, or all in order.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::datatypes::SchemaRef;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use lance_encoding::decoder::{DecoderPlugins, FilterExpression};
 use lance_file::reader::{FileReader, FileReaderOptions, ReaderProjection};
 use lance_io::ReadBatchParams;
@@ -39,19 +40,24 @@ impl std::fmt::Debug for SegmentReader {
 impl SegmentReader {
     /// Opens a file of that many bytes.
     pub async fn open(files: &SegmentFiles, path: String, size_bytes: u64) -> Result<Self> {
-        let damaged = |e: lance_core::Error| unreadable(&path, e);
+        let found = files.bucket.size(&path).await?;
+        if found != size_bytes {
+            let why = format!("it has {found} bytes, the manifest says {size_bytes}");
+            return Err(Error::corrupted(path, why));
+        }
         let size = CachedFileSize::new(size_bytes);
-        let scheduler =
-            files.scheduler.open_file(&Path::from(path.as_str()), &size).await.map_err(damaged)?;
-        let reader = FileReader::try_open(
-            scheduler,
-            None,
-            Arc::<DecoderPlugins>::default(),
-            &files.metadata_cache,
-            FileReaderOptions::default(),
-        )
-        .await
-        .map_err(damaged)?;
+        let open = async {
+            let file = Path::from(path.as_str());
+            FileReader::try_open(
+                files.scheduler.open_file(&file, &size).await?,
+                None,
+                Arc::<DecoderPlugins>::default(),
+                &files.metadata_cache,
+                FileReaderOptions::default(),
+            )
+            .await
+        };
+        let reader = guarded(&path, open).await?;
         Ok(Self { reader: Arc::new(reader), path })
     }
 
@@ -79,19 +85,30 @@ impl SegmentReader {
         rows: ReadBatchParams,
         batch_rows: u32,
     ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
-        let stream = self
-            .reader
-            .read_stream_projected(
-                rows,
-                batch_rows,
-                READAHEAD,
-                self.projection(names)?,
-                FilterExpression::no_filter(),
-            )
-            .await
-            .map_err(|e| unreadable(&self.path, e))?;
+        let begin = self.reader.read_stream_projected(
+            rows,
+            batch_rows,
+            READAHEAD,
+            self.projection(names)?,
+            FilterExpression::no_filter(),
+        );
+        let stream = guarded(&self.path, begin).await?;
         let path = self.path.clone();
-        Ok(stream.map(move |batch| batch.map_err(|e| unreadable(&path, e))))
+        Ok(AssertUnwindSafe(stream).catch_unwind().map(move |batch| match batch {
+            Ok(batch) => batch.map_err(|e| unreadable(&path, e)),
+            Err(_) => Err(gave_up(&path)),
+        }))
+    }
+
+    /// Refuses a column that is not what the manifest says: the file's own description may be damaged.
+    fn check(&self, schema: &SchemaRef, name: &str, column: &ArrayRef, rows: usize) -> Result<()> {
+        let wanted = schema.field_with_name(name).map(|f| f.data_type());
+        let fits = wanted.is_ok_and(|t| column.data_type().equals_datatype(t));
+        if fits && column.len() == rows {
+            return Ok(());
+        }
+        let why = format!("column {name}: {} of {} rows", column.data_type(), column.len());
+        Err(Error::corrupted(&self.path, why))
     }
 
     /// One whole column in parts, in order. A column that the file lacks reads as the field's default.
@@ -106,23 +123,32 @@ impl SegmentReader {
         let parts = (0..rows).step_by(PART_ROWS).map(|from| {
             let range = from..rows.min(from + PART_ROWS);
             let (reader, name) = (self.clone(), name.to_string());
-            async move { runtime::join(runtime::spawn(reader.read_part(name, range))).await }
+            let schema = schema.clone();
+            async move { runtime::join(runtime::spawn(reader.read_part(schema, name, range))).await }
         });
         futures::stream::iter(parts).buffered(PARALLEL_PARTS).try_collect().await
     }
 
-    async fn read_part(self, name: String, rows: std::ops::Range<usize>) -> Result<ArrayRef> {
+    async fn read_part(
+        self,
+        schema: SchemaRef,
+        name: String,
+        rows: std::ops::Range<usize>,
+    ) -> Result<ArrayRef> {
+        let wanted = rows.len();
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let stream = self.read(&[name.as_str()], ReadBatchParams::Range(rows), count).await?;
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
-        match batches.as_slice() {
-            [] => Err(Error::corrupted(&self.path, format!("column {name} was not read"))),
-            [one] => Ok(one.column(0).clone()),
+        let column = match batches.as_slice() {
+            [] => return Err(Error::corrupted(&self.path, format!("column {name} was not read"))),
+            [one] => one.column(0).clone(),
             many => {
                 let parts: Vec<&dyn Array> = many.iter().map(|b| b.column(0).as_ref()).collect();
-                Ok(arrow::compute::concat(&parts)?)
+                arrow::compute::concat(&parts)?
             }
-        }
+        };
+        self.check(&schema, &name, &column, wanted)?;
+        Ok(column)
     }
 
     /// Some columns of some rows, which ascend without repetition.
@@ -144,9 +170,11 @@ impl SegmentReader {
             read = stored
                 .iter()
                 .map(|n| {
-                    batch.column_by_name(n).cloned().ok_or_else(|| {
+                    let column = batch.column_by_name(n).cloned().ok_or_else(|| {
                         Error::corrupted(&self.path, format!("column {n} was not read"))
-                    })
+                    })?;
+                    self.check(schema, n, &column, rows.len())?;
+                    Ok(column)
                 })
                 .collect::<Result<_>>()?;
         }
@@ -176,9 +204,26 @@ impl SegmentReader {
             .filter(|n| self.has(n))
             .collect();
         let stream = self.read(&stored, ReadBatchParams::RangeFull, BATCH_ROWS).await?;
-        let schema = storage_schema.clone();
-        Ok(stream.map(move |batch| complete(&batch?, &schema)))
+        let (schema, path) = (storage_schema.clone(), self.path.clone());
+        Ok(stream.map(move |batch| {
+            complete(&batch?, &schema).map_err(|e| Error::corrupted(&path, e.message()))
+        }))
     }
+}
+
+/// Runs a call into Lance. It asserts what a damaged file may break; such a panic is told as the damage.
+async fn guarded<T>(
+    path: &str,
+    call: impl Future<Output = Result<T, lance_core::Error>>,
+) -> Result<T> {
+    match AssertUnwindSafe(call).catch_unwind().await {
+        Ok(outcome) => outcome.map_err(|e| unreadable(path, e)),
+        Err(_) => Err(gave_up(path)),
+    }
+}
+
+fn gave_up(path: &str) -> Error {
+    Error::corrupted(path, "its contents contradict each other")
 }
 
 fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {

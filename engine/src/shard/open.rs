@@ -318,6 +318,7 @@ pub(super) fn make_segment(
         max_ts: meta.max_ts,
         key_range: meta.key_range.clone(),
         data_bytes: meta.data.size_bytes,
+        data_xxh3: meta.data.xxh3,
         keys_xxh3: meta.keys.xxh3,
     };
     let stats = bounds::to_unit_stats(storage_schema, meta.rows, &bounds);

@@ -102,6 +102,12 @@ impl Shard {
             self.context.lease.lose();
         }
         published?;
+        // A dropped collection is about to leave the catalog.
+        if !next.dropped
+            && let Err(e) = self.log.note_version(next.version)
+        {
+            tracing::warn!("collection {}: its version was not noted: {e}", self.collection_id);
+        }
         let next = Arc::new(next);
         let retired = {
             let _writing = self.write_lock.lock();

@@ -32,8 +32,8 @@ pub struct CatalogContent {
     pub store_id: Option<String>,
     /// Databases by name.
     pub databases: BTreeMap<String, DatabaseRecord>,
-    /// Ids of the collections that exist.
-    pub collections: Vec<u64>,
+    /// Ids of the collections that exist, each with a version that was published for sure.
+    pub collections: BTreeMap<u64, u64>,
 }
 
 const STORE_ID: &str = "store_id";
@@ -68,10 +68,11 @@ impl Catalog {
                     serde_json::from_slice(&value).map_err(|e| bad(format!("{key}: {e}")))?;
                 content.databases.insert(record.name.clone(), record);
             } else if let Some(id) = key.strip_prefix(COLLECTION) {
-                content.collections.push(id.parse().map_err(|e| bad(format!("{key}: {e}")))?);
+                let id = id.parse().map_err(|e| bad(format!("{key}: {e}")))?;
+                let version = value.as_ref().try_into().map_or(0, u64::from_be_bytes);
+                content.collections.insert(id, version);
             }
         }
-        content.collections.sort_unstable();
         Ok(content)
     }
 
@@ -118,6 +119,13 @@ impl Catalog {
     /// Notes that a collection exists.
     pub fn put_collection(&self, id: u64) -> Result<()> {
         self.put(format!("{COLLECTION}{id}"), Vec::new())
+    }
+
+    /// Notes that a version of a collection is published, so that its loss is noticed. Not synced: after a
+    /// power failure an older version may stand here, never a newer one than was published.
+    pub fn note_version(local: &LocalDb, id: u64, version: u64) -> Result<()> {
+        local.catalog().insert(format!("{COLLECTION}{id}"), version.to_be_bytes())?;
+        Ok(())
     }
 
     /// Notes that a collection exists no more.

@@ -14,6 +14,7 @@ use fjall::{Keyspace, PersistMode, Readable};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::catalog::Catalog;
 use super::local::LocalDb;
 use crate::core::error::{Error, Result};
 use crate::core::runtime::{self, Stopwatch};
@@ -298,6 +299,11 @@ impl CollectionLog {
             }
         }
         Ok(())
+    }
+
+    /// Notes beside the log that a version of the collection is published.
+    pub fn note_version(&self, version: u64) -> Result<()> {
+        Catalog::note_version(&self.writer.local, self.collection, version)
     }
 
     /// Starts a new generation and returns its number.

@@ -1,100 +1,17 @@
 //! Compactions that a client asked for: they run in the background, and their state can be asked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use elanus_engine::api::{Collection, CompactMode};
-use elanus_engine::core::runtime;
+use elanus_engine::api::CompactMode;
 use elanus_proto::common::{CompactionState, CompactionTaskState, CompactionType};
 use elanus_proto::service::{
     CompactionMergeInfo, GetCompactionPlansRequest, GetCompactionPlansResponse,
     GetCompactionStateRequest, GetCompactionStateResponse, ManualCompactionRequest,
     ManualCompactionResponse,
 };
-use parking_lot::Mutex;
 
 use super::collection;
 use crate::context::{Context, signed};
+use crate::memory::{Job, Merged, State};
 use crate::status::Failure;
-
-/// Compactions that are remembered; the oldest is forgotten first.
-const REMEMBERED_JOBS: usize = 1_024;
-
-#[derive(Clone)]
-enum State {
-    Running,
-    Done(Merged),
-    Failed(String),
-}
-
-/// Segments that went away and segments that came.
-#[derive(Clone, Default)]
-struct Merged {
-    sources: Vec<i64>,
-    targets: Vec<i64>,
-}
-
-#[derive(Clone)]
-struct Job {
-    collection: i64,
-    state: State,
-}
-
-/// The jobs by their id.
-#[derive(Default)]
-pub struct CompactionJobs(Arc<Mutex<BTreeMap<i64, Job>>>);
-
-impl CompactionJobs {
-    fn start(&self, id: i64, collection: Collection, mode: CompactMode) {
-        let job = Job { collection: signed(collection.id()), state: State::Running };
-        let jobs = self.0.clone();
-        {
-            let mut jobs = jobs.lock();
-            jobs.insert(id, job);
-            while jobs.len() > REMEMBERED_JOBS {
-                jobs.pop_first();
-            }
-        }
-        runtime::spawn(async move {
-            let state = run(&collection, mode).await;
-            if let State::Failed(why) = &state {
-                tracing::warn!(collection = collection.name(), why, "compaction failed");
-            }
-            if let Some(job) = jobs.lock().get_mut(&id) {
-                job.state = state;
-            }
-        });
-    }
-
-    fn job(&self, id: i64) -> Result<Job, Failure> {
-        let job = self.0.lock().get(&id).cloned();
-        job.ok_or_else(|| Failure::parameter(format!("compaction {id} not found")))
-    }
-
-    fn of_collection(&self, collection: i64) -> Vec<(i64, Job)> {
-        let jobs = self.0.lock();
-        jobs.iter()
-            .filter(|(_, j)| j.collection == collection)
-            .map(|(i, j)| (*i, j.clone()))
-            .collect()
-    }
-}
-
-async fn run(collection: &Collection, mode: CompactMode) -> State {
-    let segments =
-        || -> BTreeSet<i64> { collection.stats().segments.iter().map(|s| signed(s.id)).collect() };
-    let before = segments();
-    match collection.compact(mode).await {
-        Ok(_) => {
-            let after = segments();
-            State::Done(Merged {
-                sources: before.difference(&after).copied().collect(),
-                targets: after.difference(&before).copied().collect(),
-            })
-        }
-        Err(e) => State::Failed(e.to_string()),
-    }
-}
 
 /// Starts a compaction. One for deletes alone runs what is due; any other rewrites all segments.
 pub async fn start(

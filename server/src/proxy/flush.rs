@@ -1,8 +1,6 @@
 //! Flushing: when a call returns, the rows are in segments on the store.
 #![allow(deprecated, reason = "the fields that clients use are marked so")]
 
-use std::collections::BTreeMap;
-
 use elanus_engine::api::Collection;
 use elanus_engine::core::time::{Timestamp, to_millis};
 use elanus_proto::schema::LongArray;
@@ -11,31 +9,10 @@ use elanus_proto::service::{
     FlushRequest, FlushResponse, GetFlushAllStateRequest, GetFlushAllStateResponse,
     GetFlushStateRequest, GetFlushStateResponse,
 };
-use parking_lot::Mutex;
 
 use super::collection;
 use crate::context::{Context, absent, signed};
 use crate::status::Failure;
-
-/// Up to which timestamp each collection is known to be on the store.
-#[derive(Default)]
-pub struct FlushMarks(Mutex<BTreeMap<u64, Timestamp>>);
-
-impl FlushMarks {
-    fn raise(&self, collection: u64, to: Timestamp) {
-        let mut marks = self.0.lock();
-        let mark = marks.entry(collection).or_default();
-        *mark = to.max(*mark);
-    }
-
-    fn newest(&self) -> Timestamp {
-        self.0.lock().values().copied().max().unwrap_or_default()
-    }
-
-    fn of(&self, collection: u64) -> Timestamp {
-        self.0.lock().get(&collection).copied().unwrap_or_default()
-    }
-}
 
 struct Flushed {
     name: String,

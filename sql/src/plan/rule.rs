@@ -15,9 +15,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 
+use super::options::SqlOptions;
 use super::pattern::SortedScan;
 use super::top_k::{DISTANCE, VectorTopKExec};
-use crate::session::SqlOptions;
 
 /// Turns `ORDER BY l2_distance(v, […]) LIMIT k` over a scan into [`VectorTopKExec`].
 ///

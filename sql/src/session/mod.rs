@@ -1,7 +1,6 @@
 //! Runs SQL text.
 
 mod delete;
-mod options;
 mod refuse;
 mod statement;
 mod stream;
@@ -21,7 +20,7 @@ use crate::error::from_datafusion;
 use crate::plan::VectorTopK;
 use crate::provider::{CATALOG, ElanusCatalog};
 
-pub use options::SqlOptions;
+pub use crate::plan::SqlOptions;
 pub use stream::{Answer, RowStream};
 
 /// Memory that sorts, joins and groupings of all SQL statements may hold before they spill to disk.

@@ -165,7 +165,7 @@ impl Loader {
         let sql = Sql::new(engine.clone(), "default").expect("a session");
         let quoted: Vec<String> = names.iter().map(|n| format!("\"{n}\"")).collect();
         let statement = format!("SELECT {} FROM {THINGS} ORDER BY id", quoted.join(", "));
-        let found = rows(&sql, &statement).await;
+        let found = rows(&sql, &statement).await.expect("rows");
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(&expected) {
             assert_eq!(found, expected, "a row over SQL");

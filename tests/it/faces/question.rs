@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use elanus_proto::common::{KeyValuePair, PlaceholderGroup, PlaceholderType, PlaceholderValue};
+use elanus_proto::common::{
+    KeyValuePair, PlaceholderGroup, PlaceholderType, PlaceholderValue, Status,
+};
 use elanus_proto::service::search_request::SearchInput;
 use elanus_proto::service::{QueryRequest, SearchRequest};
 use elanus_sql::Sql;
@@ -18,6 +20,9 @@ use crate::served::{Client, good, pairs};
 
 /// Rows of an answer; a search has a list for each query vector, each row with its score first.
 pub type Answer = Vec<Vec<Vec<Val>>>;
+
+/// An answer or the words of a failure.
+pub type Outcome = Result<Answer, String>;
 
 #[derive(Debug, Clone)]
 pub struct Question {
@@ -74,12 +79,17 @@ impl Question {
         Self { condition, partitions, fields, limit, offset, what }
     }
 
+    /// The filter in Milvus's language.
+    pub fn milvus(&self) -> &str {
+        self.condition.as_ref().map_or("", |c| &c.milvus)
+    }
+
     pub fn is_search(&self) -> bool {
         matches!(self.what, What::Search { .. })
     }
 
     /// The answer over gRPC.
-    pub async fn over_grpc(&self, client: &mut Client) -> Answer {
+    pub async fn over_grpc(&self, client: &mut Client) -> Outcome {
         match &self.what {
             What::Search { field, metric, queries, .. } => {
                 self.search(client, field, metric, queries).await
@@ -93,7 +103,7 @@ impl Question {
         pairs(&[(limit_name, &limit.to_string()), ("offset", &self.offset.to_string())])
     }
 
-    async fn query(&self, client: &mut Client) -> Answer {
+    async fn query(&self, client: &mut Client) -> Outcome {
         let count = matches!(self.what, What::Count);
         let condition = self.condition.clone().unwrap_or_default();
         let fields: &[&str] = if count { &["count(*)"] } else { &self.fields };
@@ -107,15 +117,16 @@ impl Question {
             ..Default::default()
         };
         let answer = client.query(request).await.expect("an answer").into_inner();
-        let reason = answer.status.as_ref().map(|s| s.reason.clone()).unwrap_or_default();
-        assert_eq!(reason, "", "{self:?}");
+        if let Some(Status { code: 1.., reason, .. }) = answer.status {
+            return Err(reason);
+        }
         good(answer.status);
         let column = |name: &str| {
             let found = answer.fields_data.iter().find(|d| d.field_name == name);
             found.unwrap_or_else(|| panic!("no column {name}"))
         };
         if count {
-            return vec![vec![from_wire(column("count(*)"), 1)]];
+            return Ok(vec![vec![from_wire(column("count(*)"), 1)]]);
         }
         use elanus_proto::schema::{field_data::Field, scalar_field::Data};
         let rows = match column("id").field.as_ref() {
@@ -127,7 +138,7 @@ impl Question {
             other => panic!("{other:?}"),
         };
         let names = std::iter::once("id").chain(self.fields.iter().copied());
-        vec![transposed(names.map(|name| from_wire(column(name), rows)).collect(), rows)]
+        Ok(vec![transposed(names.map(|name| from_wire(column(name), rows)).collect(), rows)])
     }
 
     async fn search(
@@ -136,7 +147,7 @@ impl Question {
         field: &str,
         metric: &str,
         queries: &[Vec<f32>],
-    ) -> Answer {
+    ) -> Outcome {
         let condition = self.condition.clone().unwrap_or_default();
         let mut search_params = self.window("topk");
         search_params.extend(pairs(&[("anns_field", field), ("metric_type", metric)]));
@@ -152,8 +163,9 @@ impl Question {
             ..Default::default()
         };
         let answer = client.search(request).await.expect("an answer").into_inner();
-        let reason = answer.status.as_ref().map(|s| s.reason.clone()).unwrap_or_default();
-        assert_eq!(reason, "", "{self:?}");
+        if let Some(Status { code: 1.., reason, .. }) = answer.status {
+            return Err(reason);
+        }
         good(answer.status);
         let data = answer.results.expect("results");
         assert_eq!((data.num_queries, data.topks.len()), (queries.len() as i64, queries.len()));
@@ -168,7 +180,7 @@ impl Question {
         let mut flat = transposed(columns, rows).into_iter();
         let lists = data.topks.iter().map(|k| flat.by_ref().take(*k as usize).collect()).collect();
         assert_eq!(flat.next(), None);
-        lists
+        Ok(lists)
     }
 
     /// The statements that ask the same in SQL.
@@ -217,22 +229,22 @@ impl Question {
     }
 
     /// The answer of SQL.
-    pub async fn over_sql(&self, sql: &Sql) -> Answer {
+    pub async fn over_sql(&self, sql: &Sql) -> Outcome {
         let mut lists = Vec::new();
         for statement in self.statements() {
-            lists.push(rows(sql, &statement).await);
+            lists.push(rows(sql, &statement).await?);
         }
-        lists
+        Ok(lists)
     }
 
     /// By a full scan and a sort, without the search.
-    pub async fn by_scan(&self, plain: &Sql) -> Answer {
+    pub async fn by_scan(&self, plain: &Sql) -> Outcome {
         let mut lists = Vec::new();
         for statement in self.statements() {
             let statement = statement.replace("SC LIMIT", "SC, id LIMIT");
-            lists.push(rows(plain, &statement).await);
+            lists.push(rows(plain, &statement).await?);
         }
-        lists
+        Ok(lists)
     }
 
     /// gRPC's answer as SQL words it.
@@ -296,14 +308,11 @@ fn transposed(columns: Vec<Vec<Val>>, rows: usize) -> Vec<Vec<Val>> {
 }
 
 /// Rows of one statement.
-pub async fn rows(sql: &Sql, statement: &str) -> Vec<Vec<Val>> {
-    let answer = match sql.query(statement).await {
-        Ok(answer) => answer,
-        Err(error) => panic!("{statement}: {error}"),
-    };
+pub async fn rows(sql: &Sql, statement: &str) -> Result<Vec<Vec<Val>>, String> {
+    let answer = sql.query(statement).await.map_err(|e| e.to_string())?;
     let batch = |batch: &arrow::array::RecordBatch| {
         let columns = batch.columns().iter().map(|c| from_arrow(c.as_ref())).collect();
         transposed(columns, batch.num_rows())
     };
-    answer.batches.iter().flat_map(batch).collect()
+    Ok(answer.batches.iter().flat_map(batch).collect())
 }
