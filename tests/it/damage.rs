@@ -223,8 +223,10 @@ async fn random_bits() {
     for round in 0..60 {
         let copy = folder();
         copy_folder(made.path(), copy.path());
-        let all: Vec<PathBuf> =
-            files(copy.path()).into_iter().filter(|f| f.starts_with(copy.path().join("collections"))).collect();
+        let all: Vec<PathBuf> = files(copy.path())
+            .into_iter()
+            .filter(|f| f.starts_with(copy.path().join("collections")))
+            .collect();
         let file = &all[rng.random_range(0..all.len())];
         let damage = Damage::Bit(rng.random_range(0.0..1.0));
         damage.apply(file);
@@ -269,7 +271,10 @@ async fn the_local_log() {
                     "a wrong answer: {name:?} {damage:?}"
                 ),
                 Err(e) => assert!(
-                    matches!(e.kind, ErrorKind::Corrupted | ErrorKind::NotFound | ErrorKind::Storage),
+                    matches!(
+                        e.kind,
+                        ErrorKind::Corrupted | ErrorKind::NotFound | ErrorKind::Storage
+                    ),
                     "{name:?} {damage:?}: {:?} {e}",
                     e.kind
                 ),

@@ -46,7 +46,10 @@ async fn ask(served: &Served, questions: &[Question]) -> Vec<Answer> {
         if question.is_search() {
             let statement = question.statements().remove(0);
             let plan = question::rows(&sql, &format!("EXPLAIN {statement}")).await;
-            assert!(format!("{plan:?}").contains("VectorTopKExec"), "{statement}: {plan:?}");
+            let plan = format!("{plan:?}");
+            // A condition that is never true leaves nothing to search.
+            let never = plan.contains("EmptyExec") && answer == Ok(vec![vec![]; question.lists()]);
+            assert!(never || plan.contains("VectorTopKExec"), "{statement}: {plan}");
         }
         answers.push(answer.unwrap_or_default());
     }

@@ -3,8 +3,14 @@
 // Tests may look at the clock and start threads; only what is shipped has to replay.
 #![allow(clippy::disallowed_methods)]
 
+mod cancel;
+mod concurrent;
+mod damage;
 mod faces;
 mod harness;
 mod layers;
+mod model;
+mod recovery;
 mod served;
+mod storage;
 mod wire;

@@ -1,6 +1,7 @@
 //! Requests that pymilvus would not let out: each is refused in the answer, with Milvus's code, the
 //! old code and words, and changes nothing.
 
+mod bad_names;
 mod bad_reads;
 mod bad_schemas;
 mod bad_writes;
@@ -22,6 +23,7 @@ const NO_COLLECTION: Codes = (100, 4);
 const NOT_LOADED: Codes = (101, 1);
 const NO_PARTITION: Codes = (200, 15);
 const NO_DATABASE: Codes = (800, 1);
+const NO_FIELD: Codes = (1700, 1);
 const FIELD_NAME: Codes = (1701, 1);
 const UNSUPPORTED: Codes = (10, 1);
 const OLD_SCHEMA: Codes = (109, 62);

@@ -125,6 +125,7 @@ async fn collect_dropped(inner: &Inner) -> Result<()> {
     let bucket = &inner.context.files.bucket;
     let settings = &inner.context.settings.gc;
     let _ddl = inner.ddl.lock().await;
+    inner.context.check_lease()?;
     for id in commit::collections(bucket).await? {
         if inner.names.read().collections.contains_key(&id) {
             continue;

@@ -146,6 +146,7 @@ impl Engine {
         let content = catalog.load()?;
         let holder = catalog.writer_id()?;
         let lease = WriterLease::take(&bucket, &holder, clock.clone()).await?;
+        bucket.remove_leftovers()?;
         let content = bind(&bucket, &catalog, content, options.create, clock.as_ref()).await?;
         let context = Arc::new(StoreContext {
             files: Arc::new(SegmentFiles::new(bucket, options.settings.read.cache_bytes)?),
@@ -153,6 +154,7 @@ impl Engine {
             oracle: TimestampOracle::default(),
             clock,
             pools: pools(&options.settings.read)?,
+            writer_id: Some(holder),
             lease,
             memtable_bytes: AtomicUsize::new(0),
             work: Arc::default(),
@@ -236,7 +238,8 @@ impl Engine {
             }
         }
         let created_ts = self.next_timestamp();
-        let manifest = first_manifest(database, new, created_ts);
+        let manifest =
+            first_manifest(database, new, created_ts, self.inner.context.writer_id.as_deref());
         let id = manifest.collection_id;
         let shard = Shard::create(self.inner.context.clone(), manifest).await?;
         // From here on it exists.
@@ -365,7 +368,12 @@ pub(super) fn check_free(names: &Names, database: &str, name: &str) -> Result<()
     Ok(())
 }
 
-fn first_manifest(database: &str, new: NewCollection, created_ts: Timestamp) -> Manifest {
+fn first_manifest(
+    database: &str,
+    new: NewCollection,
+    created_ts: Timestamp,
+    writer: Option<&str>,
+) -> Manifest {
     let mut schema = new.schema;
     schema.number_fields();
     let mut names = vec![DEFAULT_PARTITION.to_string()];
@@ -381,6 +389,7 @@ fn first_manifest(database: &str, new: NewCollection, created_ts: Timestamp) -> 
     Manifest {
         version: 1,
         epoch: 1,
+        writer: writer.unwrap_or_default().into(),
         collection_id: created_ts,
         database: database.into(),
         name: new.name,

@@ -41,6 +41,7 @@ impl MaintenanceEngine {
             oracle: TimestampOracle::default(),
             clock,
             pools: pools(&settings.read)?,
+            writer_id: None,
             lease,
             memtable_bytes: AtomicUsize::new(0),
             work: Arc::default(),

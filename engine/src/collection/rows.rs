@@ -15,7 +15,7 @@ use crate::core::time::Timestamp;
 use crate::core::validate;
 use crate::lsm::manifest::Manifest;
 use crate::shard::record;
-use crate::shard::snapshot::{PartitionSet, RowOrder, Selection};
+use crate::shard::snapshot::{PartitionSet, RowOrder, Selection, Snapshot};
 
 /// Name of the partition that always exists.
 pub const DEFAULT_PARTITION: &str = "_default";
@@ -102,12 +102,16 @@ impl Collection {
         filter: Arc<dyn RowFilter>,
         partitions: &PartitionSet,
     ) -> Result<Written> {
-        let snapshot = self.snapshot();
+        let ids = self.partition_ids(partitions)?;
         let select = Selection { filter: Some(filter), partitions: partitions.clone() };
-        let rows = snapshot.select(&select, RowOrder::Any, 0, None).await?;
-        let key = snapshot.schema().primary()?.name.clone();
-        let found = snapshot.fetch(&rows, &[key]).await?;
-        self.delete_keys(Keys::from_array(found.column(0).as_ref())?, partitions).await
+        let choose = |snapshot: Snapshot| async move {
+            let rows = snapshot.select(&select, RowOrder::Any, 0, None).await?;
+            let key = snapshot.schema().primary()?.name.clone();
+            let found = snapshot.fetch(&rows, &[key]).await?;
+            Keys::from_array(found.column(0).as_ref())
+        };
+        let (timestamp, keys) = self.shard.delete_chosen(ids, choose).await?;
+        Ok(Written { count: keys.len() as u64, keys, timestamp })
     }
 
     fn partition_ids(&self, partitions: &PartitionSet) -> Result<Vec<u64>> {

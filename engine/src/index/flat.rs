@@ -5,7 +5,7 @@
 
 use elanus_kernels::{Kernels, Metric, exact_score};
 
-use super::topk::TopK;
+use super::topk::{Candidate, TopK};
 use super::{ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex};
 use crate::core::error::{Error, Result, Subject};
 
@@ -52,8 +52,15 @@ impl VectorIndex for FlatIndex {
                 }
             }
         }
-        let hits = tops.into_iter().zip(query.queries).map(|(top, q)| finish(unit, query, top, q));
-        Ok((hits.collect(), (unit.allowed.count() * query.queries.len()) as u64))
+        let answers = tops.into_iter().zip(query.queries).map(|(top, vector)| {
+            let candidates = top.into_sorted();
+            let all = candidates.len() == unit.allowed.count();
+            if all || query.range.is_some() || apart(unit, query, &candidates, vector) {
+                return finish(unit, query, candidates.iter().map(|c| c.row), vector);
+            }
+            finish(unit, query, unit.allowed.iter().map(|row| row as u32), vector)
+        });
+        Ok((answers.collect(), (unit.allowed.count() * query.queries.len()) as u64))
     }
 }
 
@@ -106,19 +113,50 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Whether the rounding of the scan cannot have kept out a row that belongs to the best `top_k`: the last
+/// candidate is farther than the last answer by more than two roundings. If not, as with thousands of equal
+/// scores, every row has to be scored exactly.
+fn apart(
+    unit: &SearchUnit<'_>,
+    query: &UnitQuery<'_>,
+    candidates: &[Candidate],
+    vector: &[f32],
+) -> bool {
+    let (Some(last), Some(answer)) = (candidates.last(), query.top_k.checked_sub(1)) else {
+        return true;
+    };
+    let Some(answer) = candidates.get(answer) else { return true };
+    let unit_error = unit.dim as f32 * f32::EPSILON;
+    let error = match query.metric {
+        Metric::L2 => unit_error * last.distance.abs(),
+        Metric::Cosine => unit_error,
+        Metric::Ip => {
+            let norm = |row: &[f32]| Kernels::best().norm_squared(row).sqrt();
+            let longest = candidates.iter().map(|c| norm(row_of(unit, c.row)));
+            unit_error * norm(vector) * longest.fold(0.0, f32::max)
+        }
+    };
+    last.distance - answer.distance > 2.0 * error
+}
+
+fn row_of<'a>(unit: &SearchUnit<'a>, row: u32) -> &'a [f32] {
+    let at = row as usize * unit.dim;
+    &unit.vectors[at..at + unit.dim]
+}
+
+/// The best of some rows by their exact scores.
 fn finish(
     unit: &SearchUnit<'_>,
     query: &UnitQuery<'_>,
-    top: TopK<'_>,
+    rows: impl Iterator<Item = u32>,
     vector: &[f32],
 ) -> Vec<UnitHit> {
     let mut exact = TopK::new(query.top_k, unit.keys);
     let sign = if query.metric.higher_is_nearer() { -1.0 } else { 1.0 };
-    for candidate in top.into_sorted() {
-        let at = candidate.row as usize * unit.dim;
-        let score = exact_score(query.metric, vector, &unit.vectors[at..at + unit.dim]);
+    for row in rows {
+        let score = exact_score(query.metric, vector, row_of(unit, row));
         if query.range.is_none_or(|r| r.holds(query.metric, score)) {
-            exact.push((sign * score) as f32, candidate.row);
+            exact.push((sign * score) as f32, row);
         }
     }
     let hits = exact.into_sorted().into_iter();
@@ -175,6 +213,24 @@ mod tests {
         assert_eq!(
             hits[0].iter().map(|h| h.row).collect::<Vec<_>>(),
             (100..110).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn equal_scores_go_to_the_smallest_keys_however_the_scan_rounds() {
+        let vectors: Vec<f32> =
+            (0..1_000).flat_map(|n| [0.3, 0.7, -0.2].map(|v| v * (n + 1) as f32)).collect();
+        let keys = Keys::Int(Int64Array::from_iter_values((0..1_000).rev()));
+        let allowed = RowSet::all(1_000);
+        let unit = SearchUnit { vectors: &vectors, dim: 3, allowed: &allowed, keys: &keys };
+        let queries = [vec![0.1, 0.9, 0.4]];
+        let query = UnitQuery { queries: &queries, metric: Metric::Cosine, top_k: 10, range: None };
+        let (hits, _) = FlatIndex.search(&unit, &query).unwrap();
+        let first = hits[0][0].score;
+        assert!(hits[0].iter().all(|h| h.score == first));
+        assert_eq!(
+            hits[0].iter().map(|h| h.row).collect::<Vec<_>>(),
+            (990..1_000).rev().collect::<Vec<_>>()
         );
     }
 }

@@ -120,6 +120,8 @@ pub struct Manifest {
     pub version: u64,
     /// Writer that published it.
     pub epoch: u64,
+    /// Id of the local log that holds what is not flushed.
+    pub writer: String,
     /// Number of the collection.
     pub collection_id: u64,
     /// Database.

@@ -50,6 +50,7 @@ fn to_disk(m: &Manifest) -> disk::Manifest {
         format_version: FORMAT_VERSION,
         version: m.version,
         epoch: m.epoch,
+        writer: m.writer.clone(),
         collection_id: m.collection_id,
         database: m.database.clone(),
         name: m.name.clone(),
@@ -101,6 +102,7 @@ fn from_disk(m: disk::Manifest) -> Result<Manifest> {
     Ok(Manifest {
         version: m.version,
         epoch: m.epoch,
+        writer: m.writer,
         collection_id: m.collection_id,
         database: m.database,
         name: m.name,

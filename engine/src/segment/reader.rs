@@ -244,7 +244,19 @@ fn unreadable(path: &str, e: lance_core::Error) -> Error {
         lance_core::Error::NotFound { .. } => {
             Error::not_found(Subject::Store, format!("{path} is not in the store"))
         }
-        lance_core::Error::IO { .. } => Error::storage(path, e),
+        e if store_failed(&e) => Error::storage(path, e),
         e => Error::corrupted(path, &e).with_source(e),
     }
+}
+
+/// Whether the cause is the store's: Lance calls a footer that it cannot decode an I/O error too.
+fn store_failed(e: &lance_core::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(e);
+    while let Some(e) = cause {
+        if e.is::<object_store::Error>() || e.is::<std::io::Error>() {
+            return true;
+        }
+        cause = e.source();
+    }
+    false
 }

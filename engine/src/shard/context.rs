@@ -26,6 +26,8 @@ pub struct StoreContext {
     pub clock: Arc<dyn Clock>,
     /// Threads for CPU work.
     pub pools: CpuPools,
+    /// Id of the local log; none when it is only a scratch log.
+    pub writer_id: Option<String>,
     /// The right to write.
     pub lease: WriterLease,
     /// Bytes in all memtables.

@@ -215,8 +215,8 @@ impl Shard {
         self: &Arc<Self>,
         edit: impl FnOnce(&Manifest) -> Result<Manifest>,
     ) -> Result<Arc<Manifest>> {
-        let _no_writers = self.write_gate.write().await;
+        let no_writers = Some(self.write_gate.clone().write_owned().await);
         self.flush().await?;
-        self.publish(Change::default(), edit).await
+        self.publish(Change { no_writers, ..Default::default() }, edit).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::open::Shard;
 use super::publish::{Carry, Change, Source};
 use crate::core::error::{Error, Result};
-use crate::core::settings::Settings;
+use crate::core::settings::{Durability, Settings};
 use crate::core::time;
 use crate::lsm::compact::{MergeOrder, Merged, merge};
 use crate::lsm::manifest::{Manifest, SegmentEdit};
@@ -37,9 +37,9 @@ pub struct CompactReport {
 }
 
 /// Whether the active memtable is due for a flush by its age: a pure decision.
-pub fn flush_due(rows: usize, created_ms: u64, now_ms: u64, settings: &Settings) -> bool {
+pub fn flush_due(records: bool, created_ms: u64, now_ms: u64, settings: &Settings) -> bool {
     let age = settings.memtable.max_age_ms;
-    rows > 0 && age > 0 && now_ms.saturating_sub(created_ms) >= age
+    records && age > 0 && now_ms.saturating_sub(created_ms) >= age
 }
 
 impl Shard {
@@ -47,8 +47,9 @@ impl Shard {
     pub async fn flush_due(self: &Arc<Self>) -> Result<()> {
         let active = self.tree().active.clone();
         let now = self.context.clock.now_ms();
-        let due = flush_due(active.rows(), active.created_ms, now, &self.context.settings);
-        if due || (self.context.memtables_full() && active.rows() > 0) {
+        let records = active.max_ts() > 0;
+        let due = flush_due(records, active.created_ms, now, &self.context.settings);
+        if due || (self.context.memtables_full() && records) {
             let _writing = self.write_lock.lock();
             self.freeze_locked()?;
         }
@@ -59,7 +60,9 @@ impl Shard {
     fn views(&self) -> Vec<SegmentView> {
         let tree = self.tree();
         let compacting = self.compacting.lock();
-        let deleted = |id: u64| tree.segment(id).map_or(0, |s| s.with_deletes(|d| d.len())) as u64;
+        let at = self.visible_ts();
+        let deleted =
+            |id: u64| tree.segment(id).map_or(0, |s| s.with_deletes(|d| d.len_at(at))) as u64;
         let mut views = plan::views(&tree.manifest, deleted);
         views.retain(|v| !compacting.contains(&v.id));
         views
@@ -173,12 +176,19 @@ impl Shard {
             })
             .collect();
         report.jobs += 1;
+        if self.context.settings.log.durability == Durability::Os {
+            // Old rows are dropped for newer ones, which must not be lost after them.
+            self.log.sync()?;
+        }
         let lost = || Error::busy("an input of the compaction is gone");
         let schema_ts = tree.manifest.schema_ts;
         let outcome = self
             .publish(change, |manifest| {
                 let there = |id: &u64| manifest.segments.iter().any(|s| s.id == *id);
-                if !edit.remove.iter().all(there) || manifest.schema_ts != schema_ts {
+                if !edit.remove.iter().all(there)
+                    || manifest.schema_ts != schema_ts
+                    || manifest.ttl_ms() != ttl
+                {
                     return Err(lost());
                 }
                 Ok(manifest.with_segments(&edit))

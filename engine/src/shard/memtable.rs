@@ -145,7 +145,7 @@ impl Memtable {
         inner.rows = end;
         inner.max_ts = ts;
         let times = vec![ts; batch.num_rows()];
-        inner.push(Chunk { partition_id, start, batch, times, keys }, self.key_column)?;
+        inner.push(Chunk { partition_id, start, batch, times, keys }, self.key_column);
         Ok(unknown)
     }
 
@@ -181,8 +181,13 @@ impl Memtable {
         if inner.deletes.add(position, ts) { Lookup::Alive } else { Lookup::Deleted }
     }
 
-    /// Notes a record that changed only other places.
-    pub fn touch(&self, ts: Timestamp) {
+    /// Notes a record that changed only other places, and its bytes in the log.
+    pub fn note(&self, ts: Timestamp, record_bytes: usize) {
+        self.inner.write().bytes += record_bytes;
+        self.touch(ts);
+    }
+
+    fn touch(&self, ts: Timestamp) {
         let mut inner = self.inner.write();
         inner.max_ts = inner.max_ts.max(ts);
     }
@@ -237,7 +242,7 @@ impl Memtable {
 }
 
 impl Inner {
-    fn push(&mut self, chunk: Chunk, key_column: usize) -> Result<()> {
+    fn push(&mut self, chunk: Chunk, key_column: usize) {
         let mut last = chunk;
         // Joining only chunks of like size copies each row a logarithmic number of times.
         while let Some(before) = self.chunks.last() {
@@ -248,11 +253,12 @@ impl Inner {
             if !join {
                 break;
             }
-            last = before.join(&last, key_column)?;
+            // Joining is only an economy: columns too large for one array stay apart.
+            let Ok(joined) = before.join(&last, key_column) else { break };
+            last = joined;
             self.chunks.pop();
         }
         self.chunks.push(Arc::new(last));
-        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use super::memtable::Memtable;
 use super::record;
 use super::tree::Tree;
 use super::write;
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, Result, Subject};
 use crate::core::rowset::DeleteSet;
 use crate::core::time::Timestamp;
 use crate::lsm::manifest::{Manifest, SegmentMeta};
@@ -37,7 +37,7 @@ pub struct Shard {
     /// Held while a write takes its timestamp and is applied, and while the tree is replaced.
     pub(super) write_lock: Mutex<()>,
     /// Read by writers, written by changes that must not meet any.
-    pub(super) write_gate: tokio::sync::RwLock<()>,
+    pub(super) write_gate: Arc<tokio::sync::RwLock<()>>,
     /// Held while a manifest is made and published.
     pub(super) publish_lock: Arc<tokio::sync::Mutex<()>>,
     /// Held while a memtable is flushed.
@@ -62,8 +62,28 @@ impl Shard {
     /// Opens a collection: claims it with a new epoch, then replays its log.
     pub async fn open(context: Arc<StoreContext>, head: Arc<Manifest>) -> Result<Self> {
         let mut claimed = (*head).clone();
+        if let Some(writer) = &context.writer_id {
+            let log =
+                CollectionLog::open(context.log.clone(), head.collection_id, head.flushed_ts)?;
+            if !head.writer.is_empty() && head.writer != *writer && log.has_records()? {
+                return Err(Error::precondition(
+                    Subject::Store,
+                    format!(
+                        "collection {}: the local log holds rows, but the collection has since been \
+                         written through another local log ({}): open it with that one, or set \
+                         log.dir to an empty folder and leave those rows out",
+                        head.name, head.writer
+                    ),
+                ));
+            }
+            claimed.writer.clone_from(writer);
+        }
         claimed.version += 1;
         claimed.epoch += 1;
+        if context.files.bucket.folder().is_none() {
+            // A paused writer of an older epoch may still complete uploads: they must not meet ours.
+            claimed.next_segment_id = claimed.next_segment_id.max(claimed.epoch << 32);
+        }
         commit::publish(&context.files.bucket, &head, &claimed).await?;
         Self::open_at(context, claimed).await
     }
@@ -78,7 +98,7 @@ impl Shard {
         let log = CollectionLog::open(context.log.clone(), collection_id, manifest.flushed_ts)?;
         let key_column = manifest.schema.fields.iter().position(|f| f.is_primary).unwrap_or(0);
         let next = next_segment_id(&context, &manifest).await?;
-        let generation = log.begin_generation()?;
+        let generation = log.open_generation()?;
         let now = context.clock.now_ms();
         context.oracle.observe(manifest.flushed_ts.max(manifest.schema_ts));
         let shard = Self {
@@ -93,7 +113,7 @@ impl Shard {
                 manifest: Arc::new(manifest),
             })),
             write_lock: Mutex::new(()),
-            write_gate: tokio::sync::RwLock::new(()),
+            write_gate: Arc::default(),
             publish_lock: Arc::default(),
             flush_lock: tokio::sync::Mutex::new(()),
             compacting: Mutex::default(),
@@ -201,6 +221,11 @@ impl Shard {
 
     /// Removes files that nothing names and nobody reads.
     pub async fn collect_garbage(&self) -> Result<gc::GcReport> {
+        self.context.check_lease()?;
+        if self.tree().manifest.dropped {
+            // What the catalog no longer names is the store's to remove.
+            return Ok(gc::GcReport::default());
+        }
         let bucket = &self.context.files.bucket;
         let settings = &self.context.settings.gc;
         let now = self.context.clock.now_ms();
@@ -215,6 +240,7 @@ impl Shard {
             };
             gc::garbage(&findings, settings, now, in_use)
         };
+        self.context.check_lease()?;
         gc::remove(bucket, remove, kept_young).await
     }
 

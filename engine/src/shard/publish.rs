@@ -49,6 +49,9 @@ pub(super) struct Change {
     pub flushed_generation: Option<u64>,
     /// Kept until the change is published: the numbers of the new segments and the claim on the old ones.
     pub writing: Vec<NewSegment>,
+    /// Kept until the change is installed: no writer meets it half done.
+    #[allow(dead_code, reason = "dropping it lets the writers in")]
+    pub no_writers: Option<tokio::sync::OwnedRwLockWriteGuard<()>>,
     /// See `writing`.
     #[allow(dead_code, reason = "dropping it frees the old segments")]
     pub compacting: Option<Claim>,
@@ -167,7 +170,7 @@ impl Shard {
             }
             let bytes = frame::seal(&segment.with_deletes(|d| d.encode(at)));
             let file = FileMeta {
-                name: format!("deletes.{version}"),
+                name: format!("deletes.{version}.{:016x}", runtime::random_id()),
                 size_bytes: bytes.len() as u64,
                 xxh3: frame::checksum(&bytes),
             };

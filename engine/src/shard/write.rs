@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 
 use super::memtable::{Lookup, Memtable};
 use super::open::Shard;
 use super::publish::dropped;
 use super::record::{self, Change};
+use super::snapshot::Snapshot;
 use super::tree::Tree;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Keys;
@@ -47,6 +48,28 @@ impl Shard {
         self.write(change, &keys, None).await
     }
 
+    /// Deletes the keys that `choose` finds; other writers wait meanwhile, so that no row is deleted that
+    /// came after the choice and was never seen by it.
+    pub async fn delete_chosen<F>(
+        self: &Arc<Self>,
+        partitions: Vec<u64>,
+        choose: impl FnOnce(Snapshot) -> F,
+    ) -> Result<(Timestamp, Keys)>
+    where
+        F: Future<Output = Result<Keys>>,
+    {
+        self.context.check_lease()?;
+        self.admit().await?;
+        let _no_writers = self.write_gate.write().await;
+        let keys = choose(self.snapshot()).await?;
+        if keys.is_empty() {
+            return Ok((self.visible_ts(), keys));
+        }
+        let change = Change::Delete { keys: keys.clone(), partitions };
+        let (ts, _) = self.write_behind_gate(change, &keys, None).await?;
+        Ok((ts, keys))
+    }
+
     async fn write(
         &self,
         change: Change,
@@ -56,6 +79,15 @@ impl Shard {
         self.context.check_lease()?;
         self.admit().await?;
         let _gate = self.write_gate.read().await;
+        self.write_behind_gate(change, keys, completed_under).await
+    }
+
+    async fn write_behind_gate(
+        &self,
+        change: Change,
+        keys: &Keys,
+        completed_under: Option<Timestamp>,
+    ) -> Result<(Timestamp, Vec<usize>)> {
         let manifest = self.tree().manifest.clone();
         let schema_ts = manifest.schema_ts;
         if completed_under.is_some_and(|ts| ts != schema_ts) {
@@ -181,7 +213,7 @@ pub(super) fn apply(tree: &Tree, change: &Change, ts: Timestamp) -> Result<Vec<u
             Ok(Vec::new())
         }
         Change::Delete { keys, partitions } => {
-            tree.active.touch(ts);
+            tree.active.note(ts, keys.to_array().get_array_memory_size());
             let allowed: HashSet<u64> = partitions.iter().copied().collect();
             let may = |p: u64| allowed.is_empty() || allowed.contains(&p);
             let gone = (0..keys.len()).filter(|at| match tree.active.delete(keys, *at, ts, may) {

@@ -92,6 +92,15 @@ impl Bucket {
         ))
     }
 
+    /// Removes what writes that a crash cut off have left in a folder: names that end in `#` and a number,
+    /// which listings do not show. Nobody else may be writing.
+    pub fn remove_leftovers(&self) -> Result<()> {
+        match &self.folder {
+            Some(folder) => remove_leftovers(&folder.join("collections")),
+            None => Ok(()),
+        }
+    }
+
     /// What users call it: the folder or URL.
     pub fn name(&self) -> &str {
         &self.name
@@ -204,4 +213,24 @@ impl Bucket {
     pub async fn get_framed(&self, path: &str) -> Result<Bytes> {
         frame::open(&self.get(path).await?, path)
     }
+}
+
+fn remove_leftovers(folder: &FsPath) -> Result<()> {
+    let failed = |e| Error::storage(format!("cleaning {}", folder.display()), e);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(failed(e)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number = name.rsplit_once('#').map(|(_, number)| number);
+        if entry.file_type().map_err(failed)?.is_dir() {
+            remove_leftovers(&entry.path())?;
+        } else if number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) {
+            std::fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }

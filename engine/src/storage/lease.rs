@@ -6,7 +6,7 @@
 //! number taken has been replaced and must stop. Manifest epochs stand behind both (FORMAT.md).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use elanus_proto::disk;
@@ -45,6 +45,8 @@ struct BucketLease {
     holder: String,
     clock: Arc<dyn Clock>,
     number: tokio::sync::Mutex<u64>,
+    /// When the newest lease that we wrote runs out.
+    valid_until_ms: AtomicU64,
 }
 
 impl WriterLease {
@@ -67,15 +69,22 @@ impl WriterLease {
             holder: holder.into(),
             clock,
             number: tokio::sync::Mutex::new(0),
+            valid_until_ms: AtomicU64::new(0),
         });
         state.acquire().await?;
         let renewal = runtime::spawn(renew(state.clone(), lost.clone()));
         Ok(Self { lost, kind: Kind::Bucket { renewal, state } })
     }
 
-    /// Whether another writer has taken over.
+    /// Whether another writer has taken over, or may have: our lease has run out.
     pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+        let expired = match &self.kind {
+            Kind::Bucket { state, .. } => {
+                state.clock.now_ms() > state.valid_until_ms.load(Ordering::Acquire)
+            }
+            Kind::Folder(_) | Kind::None => false,
+        };
+        expired || self.lost.load(Ordering::Acquire)
     }
 
     /// Notes that another writer has taken over.
@@ -167,20 +176,31 @@ impl BucketLease {
     /// Makes the next lease file; `false` if somebody else did.
     async fn write_next(&self, released: bool) -> Result<bool> {
         let mut number = self.number.lock().await;
-        let lease = disk::Lease {
-            holder: self.holder.clone(),
-            expires_ms: self.clock.now_ms() + LEASE_MS,
-            released,
-        };
-        let bytes = frame::seal(&lease.encode_to_vec()).into();
+        let expires_ms = self.clock.now_ms() + LEASE_MS;
+        let nonce = runtime::random_id();
+        let lease = disk::Lease { holder: self.holder.clone(), expires_ms, released, nonce };
+        let bytes: bytes::Bytes = frame::seal(&lease.encode_to_vec()).into();
         let next = *number + 1;
+        let mut valid_until_ms = expires_ms;
         if !self.bucket.put_if_absent(&lease_path(next), bytes).await? {
-            return Ok(false);
+            // Taken: perhaps by a try of ours whose answer was lost; then that one counts.
+            let Some(found) = self.bucket.get_if_present(&lease_path(next)).await? else {
+                return Ok(false);
+            };
+            let found = disk::Lease::decode(frame::open(&found, &lease_path(next))?)
+                .map_err(|e| Error::corrupted(lease_path(next), e))?;
+            if found.holder != self.holder || found.released != released {
+                return Ok(false);
+            }
+            valid_until_ms = found.expires_ms;
         }
-        if *number > 0 {
-            self.bucket.delete(&lease_path(*number)).await?;
+        self.valid_until_ms.store(valid_until_ms, Ordering::Release);
+        let old = std::mem::replace(&mut *number, next);
+        if old > 0
+            && let Err(e) = self.bucket.delete(&lease_path(old)).await
+        {
+            tracing::warn!("an old lease file stays: {e}");
         }
-        *number = next;
         Ok(true)
     }
 }

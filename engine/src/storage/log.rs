@@ -217,7 +217,11 @@ impl Committer {
         }
         // After one failure nothing may follow: a later record would make the gap look durable.
         if !self.failed.load(Ordering::Acquire) {
-            match batch.commit() {
+            // A panic below must reach the writers as an error, or they would wait for ever.
+            let commit = std::panic::AssertUnwindSafe(|| batch.commit().map_err(Error::from));
+            let outcome = std::panic::catch_unwind(commit)
+                .unwrap_or_else(|_| Err(Error::internal("the log's database panicked")));
+            match outcome {
                 Ok(()) => {
                     done.iter().for_each(|(progress, ts)| progress.advance(*ts));
                     return self.settings.durability == Durability::Os;
@@ -278,6 +282,16 @@ impl CollectionLog {
         &self.progress
     }
 
+    /// Whether it holds any record.
+    pub fn has_records(&self) -> Result<bool> {
+        for handle in self.generations.lock().values() {
+            if !handle.0.is_empty()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Hands every record after `flushed_ts` to `apply`, in order.
     pub fn replay(
         &self,
@@ -312,7 +326,26 @@ impl CollectionLog {
         let number = generations.last_key_value().map_or(1, |(n, _)| n + 1);
         let name = format!("log/{}/{number}", self.collection);
         generations.insert(number, KeyspaceHandle(self.writer.local.log_keyspace(&name)?));
+        self.writer.local.anchor()?;
         Ok(number)
+    }
+
+    /// The newest generation if it holds no record, else a new one: an idle collection does not gather empty
+    /// generations with each opening.
+    pub fn open_generation(&self) -> Result<u64> {
+        let newest = {
+            let generations = self.generations.lock();
+            generations.last_key_value().map(|(number, handle)| (*number, handle.0.clone()))
+        };
+        match newest {
+            Some((number, keyspace)) if keyspace.is_empty()? => Ok(number),
+            _ => self.begin_generation(),
+        }
+    }
+
+    /// Brings what is acknowledged to stable storage; with `durability = "os"` it may not be there yet.
+    pub fn sync(&self) -> Result<()> {
+        Ok(self.writer.local.db.persist(PersistMode::SyncData)?)
     }
 
     /// Queues a record; [`Progress::wait`] tells when it is durable. Calls must be in the order of `ts`.

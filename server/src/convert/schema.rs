@@ -173,6 +173,17 @@ fn default_from_wire(
     data_type: &DataType,
     value: &Data,
 ) -> Result<DefaultValue, Failure> {
+    let number = match value {
+        Data::FloatData(v) => f64::from(*v),
+        Data::DoubleData(v) => *v,
+        _ => 0.0,
+    };
+    if !number.is_finite() {
+        return Err(invalid(format!(
+            "value '{number}' is not a number or infinity: the default of field {}",
+            field.name
+        )));
+    }
     let fitting = match (data_type, value) {
         (DataType::Bool, Data::BoolData(v)) => Some(DefaultValue::Bool(*v)),
         (DataType::Int8 | DataType::Int16 | DataType::Int32, Data::IntData(v)) => {

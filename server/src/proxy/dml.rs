@@ -10,6 +10,7 @@ use elanus_proto::schema::field_partial_update_op::OpType;
 use elanus_proto::service::{DeleteRequest, InsertRequest, MutationResult, UpsertRequest};
 use elanus_sql::lang::Filter;
 
+use super::collection;
 use crate::context::{Context, signed};
 use crate::convert::{columns, ids, invalid, mismatch, template};
 use crate::status::{Failure, ok_status};
@@ -24,7 +25,7 @@ pub async fn insert(
     request: InsertRequest,
 ) -> Result<MutationResult, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
-    let collection = ctx.collection(database, &request.collection_name)?;
+    let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     check_schema(&info, request.schema_timestamp)?;
     let partition = partition(&info, request.partition_name)?;
@@ -50,7 +51,7 @@ pub async fn upsert(
             op.field_name
         )));
     }
-    let collection = ctx.collection(database, &request.collection_name)?;
+    let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     check_schema(&info, request.schema_timestamp)?;
     let partition = partition(&info, request.partition_name)?;
@@ -76,7 +77,7 @@ pub async fn delete(
     request: DeleteRequest,
 ) -> Result<MutationResult, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
-    let collection = ctx.collection(database, &request.collection_name)?;
+    let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     let partitions = match partition(&info, request.partition_name)? {
         Some(name) => PartitionSet::Names(vec![name]),

@@ -8,6 +8,7 @@ use elanus_proto::schema::{DataType, FieldData, LongArray, ScalarField, scalar_f
 use elanus_proto::service::{QueryRequest, QueryResults};
 
 use super::dml::refuse_namespace;
+use super::names;
 use super::search::outputs::Outputs;
 use super::search::target::Target;
 use crate::context::{Context, signed};
@@ -30,6 +31,7 @@ pub async fn query(
 ) -> Result<QueryResults, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
     let name = request.collection_name.clone();
+    names::collection(&name, ctx.engine.settings().limits.max_name_bytes)?;
     let target = Target::open(ctx, database, &name, &request.partition_names)?;
     let params = Params::new(&request.query_params)?;
     params.refuse(&["order_by_fields", "group_by_fields", "query_iter_last_element_offset"])?;

@@ -88,6 +88,11 @@ impl Question {
         matches!(self.what, What::Search { .. })
     }
 
+    /// How many lists the answer has.
+    pub fn lists(&self) -> usize {
+        if let What::Search { queries, .. } = &self.what { queries.len() } else { 1 }
+    }
+
     /// The answer over gRPC.
     pub async fn over_grpc(&self, client: &mut Client) -> Outcome {
         match &self.what {

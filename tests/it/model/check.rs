@@ -20,7 +20,8 @@ pub async fn all_rows(snapshot: &Snapshot, extra: usize) -> Model {
     let with_key = snapshot.schema().partition_key().is_some();
     let names: Vec<String> = snapshot.info().partitions.iter().map(|p| p.name.clone()).collect();
     for name in names {
-        let select = Selection { partitions: PartitionSet::Names(vec![name.clone()]), filter: None };
+        let select =
+            Selection { partitions: PartitionSet::Names(vec![name.clone()]), filter: None };
         let rows = select_rows(snapshot, &select, RowOrder::Any, 0, None).await;
         for (key, mut row) in fetch(snapshot, &rows, extra).await {
             row.partition = if with_key { String::new() } else { name.clone() };
@@ -70,9 +71,8 @@ pub async fn check(
     assert_eq!(count, model.len() as u64, "count of all");
     let filter = rng.random_bool(0.8).then(|| test.filter());
     let select = Selection { filter, partitions: partitions.clone() };
-    let matches = |row: &Row| {
-        inside(partitions, row) && (select.filter.is_none() || test.holds(row))
-    };
+    let matches =
+        |row: &Row| inside(partitions, row) && (select.filter.is_none() || test.holds(row));
     let expected: Vec<Key> =
         model.iter().filter(|(_, row)| matches(row)).map(|(key, _)| key.clone()).collect();
     let what = format!("{test:?} in {partitions:?}");
@@ -144,10 +144,9 @@ async fn check_search(
     let top_k = [0, 1, 5, 40, 1_000][rng.random_range(0..5)];
     let near: f64 = if metric.higher_is_nearer() { 0.75 } else { 1.5 };
     let far = if metric.higher_is_nearer() { -0.5 } else { 6.0 };
-    let range = rng.random_bool(0.3).then(|| ScoreRange {
-        radius: far,
-        range_filter: rng.random::<bool>().then_some(near),
-    });
+    let range = rng
+        .random_bool(0.3)
+        .then(|| ScoreRange { radius: far, range_filter: rng.random::<bool>().then_some(near) });
     let queries: Vec<Vec<f32>> = (0..3).map(|_| random_vector(rng)).collect();
     let request = SearchRequest {
         field: field.into(),

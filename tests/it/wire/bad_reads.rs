@@ -7,7 +7,9 @@ use elanus_proto::service::search_request::SearchInput;
 use elanus_proto::service::{HybridSearchRequest, QueryRequest, SearchRequest};
 
 use super::requests::*;
-use super::{Case, INVALID, MISSING, NO_COLLECTION, NO_DATABASE, NOT_LOADED, UNSUPPORTED};
+use super::{
+    Case, INVALID, MISSING, NO_COLLECTION, NO_DATABASE, NO_FIELD, NOT_LOADED, UNSUPPORTED,
+};
 
 fn with(params: &[(&str, &str)]) -> Call {
     Call::Search(search(params))
@@ -219,7 +221,12 @@ fn params() -> Vec<Case> {
             INVALID,
             "round_decimal [9] is invalid",
         ),
-        ("grouping by nothing there", with(&[("group_by_field", "nope")]), INVALID, "nope"),
+        (
+            "grouping by nothing there",
+            with(&[("group_by_field", "nope")]),
+            NO_FIELD,
+            "groupBy field not found in schema",
+        ),
         (
             "groups too large",
             with(&[("group_by_field", "n"), ("group_size", "1000")]),
@@ -336,7 +343,12 @@ fn targets() -> Vec<Case> {
             NO_COLLECTION,
             "collection not found[database=default][collection=nowhere]",
         ),
-        ("search without name", of(""), INVALID, "collection name should not be empty"),
+        (
+            "search without name",
+            of(""),
+            NO_COLLECTION,
+            "collection not found[database=default][collection=]",
+        ),
         (
             "search of what is not loaded",
             of("resting"),

@@ -1,4 +1,4 @@
-//! Schemas, names, indexes, partitions and databases that are refused.
+//! Schemas that are refused.
 
 use elanus_proto::schema::value_field::Data;
 use elanus_proto::schema::{CollectionSchema, DataType, FieldSchema, FunctionSchema, ValueField};
@@ -6,14 +6,14 @@ use elanus_proto::service::*;
 use prost::Message;
 
 use super::requests::*;
-use super::{Case, FIELD_NAME, INVALID, MISSING, NO_COLLECTION, NO_DATABASE, UNSUPPORTED};
-use crate::served::{creation, field, pairs};
+use super::{Case, FIELD_NAME, INVALID, MISSING, UNSUPPORTED, bad_names};
+use crate::served::{creation, field};
 
-fn key() -> FieldSchema {
+pub fn key() -> FieldSchema {
     FieldSchema { is_primary_key: true, ..field("id", DataType::Int64, &[]) }
 }
 
-fn vector(dim: &str) -> FieldSchema {
+pub fn vector(dim: &str) -> FieldSchema {
     field("v", DataType::FloatVector, &[("dim", dim)])
 }
 
@@ -26,7 +26,7 @@ fn and(extra: FieldSchema) -> Call {
     new(vec![key(), vector("4"), extra])
 }
 
-fn named(name: &str) -> Call {
+pub fn named(name: &str) -> Call {
     Call::Create(creation(name, vec![key(), vector("4")], false))
 }
 
@@ -38,8 +38,7 @@ fn bytes_as_schema(schema: &[u8]) -> Call {
 pub fn cases() -> Vec<Case> {
     let mut all = schemas();
     all.extend(fields());
-    all.extend(names());
-    all.extend(others());
+    all.extend(bad_names::cases());
     all
 }
 
@@ -278,7 +277,7 @@ fn fields() -> Vec<Case> {
                 ..field("d", DataType::Double, &[])
             }),
             INVALID,
-            "d",
+            "value 'NaN' is not a number or infinity",
         ),
         (
             "a field that is $meta",
@@ -309,230 +308,6 @@ fn fields() -> Vec<Case> {
             and(field(&"x".repeat(256), DataType::Bool, &[])),
             FIELD_NAME,
             "less than 255 characters",
-        ),
-    ]
-}
-
-fn names() -> Vec<Case> {
-    let rename = |old: &str, new: &str| {
-        let (old_name, new_name) = (old.into(), new.into());
-        Call::Rename(RenameCollectionRequest { old_name, new_name, ..Default::default() })
-    };
-    let alias = |collection: &str, alias: &str| {
-        let (collection_name, alias) = (collection.into(), alias.into());
-        Call::CreateAlias(CreateAliasRequest { collection_name, alias, ..Default::default() })
-    };
-    let database = |name: &str| {
-        Call::CreateDatabase(CreateDatabaseRequest { db_name: name.into(), ..Default::default() })
-    };
-    let describe = |name: &str| {
-        let collection_name = name.into();
-        Call::Describe(DescribeCollectionRequest { collection_name, ..Default::default() })
-    };
-    vec![
-        ("no name", named(""), INVALID, "collection name should not be empty"),
-        ("a digit first", named("1a"), INVALID, "Invalid collection name: 1a."),
-        ("a dot", named("a.b"), INVALID, "numbers, letters and underscores"),
-        ("a way out", named("../etc"), INVALID, "Invalid collection name"),
-        ("a name too long", named(&"x".repeat(256)), INVALID, "must be less than 255 characters"),
-        ("describe without name", describe(""), INVALID, "collection name should not be empty"),
-        ("describe nowhere", describe("nowhere"), NO_COLLECTION, "collection not found"),
-        (
-            "describe by no id",
-            Call::Describe(DescribeCollectionRequest { collection_id: 5, ..Default::default() }),
-            NO_COLLECTION,
-            "collection not found",
-        ),
-        (
-            "drop without name",
-            Call::Drop(DropCollectionRequest::default()),
-            INVALID,
-            "collection name should not be empty",
-        ),
-        ("rename to nothing", rename("plain", ""), INVALID, "collection name should not be empty"),
-        (
-            "rename to what is there",
-            rename("plain", "open"),
-            INVALID,
-            "duplicated new collection name",
-        ),
-        (
-            "rename of nothing there",
-            rename("nowhere", "new"),
-            NO_COLLECTION,
-            "collection not found",
-        ),
-        (
-            "an alias without name",
-            alias("plain", ""),
-            INVALID,
-            "collection alias should not be empty",
-        ),
-        ("an alias of nothing there", alias("nowhere", "a"), NO_COLLECTION, "collection not found"),
-        (
-            "an alias that is a collection",
-            alias("plain", "open"),
-            (1601, 1),
-            "alias and collection name conflict",
-        ),
-        ("a database without name", database(""), (802, 1), "database name couldn't be empty"),
-        (
-            "a database with a slash",
-            database("a/b"),
-            (802, 1),
-            "invalid database name[database=a/b]",
-        ),
-        (
-            "a database that is there",
-            database("default"),
-            INVALID,
-            "database already exist: default",
-        ),
-        (
-            "a collection in no database",
-            Call::Create(CreateCollectionRequest {
-                db_name: "nope".into(),
-                ..creation("fresh", vec![key(), vector("4")], false)
-            }),
-            NO_DATABASE,
-            "database not found[database=nope]",
-        ),
-    ]
-}
-
-fn others() -> Vec<Case> {
-    let partition = |collection: &str, partition: &str| {
-        let (collection_name, partition_name) = (collection.into(), partition.into());
-        CreatePartitionRequest { collection_name, partition_name, ..Default::default() }
-    };
-    let drop_partition = |partition: &str| {
-        let (collection_name, partition_name) = ("plain".into(), partition.into());
-        Call::DropPartition(DropPartitionRequest {
-            collection_name,
-            partition_name,
-            ..Default::default()
-        })
-    };
-    let index = |collection: &str, field: &str, params: &[(&str, &str)]| {
-        Call::CreateIndex(CreateIndexRequest {
-            collection_name: collection.into(),
-            field_name: field.into(),
-            extra_params: pairs(params),
-            ..Default::default()
-        })
-    };
-    let add = |schema: Vec<u8>| {
-        let collection_name = "plain".into();
-        Call::AddField(AddCollectionFieldRequest { collection_name, schema, ..Default::default() })
-    };
-    let added = |f: FieldSchema| add(f.encode_to_vec());
-    vec![
-        (
-            "a partition without name",
-            Call::CreatePartition(partition("plain", "")),
-            INVALID,
-            "Partition name should not be empty",
-        ),
-        (
-            "a partition with a space",
-            Call::CreatePartition(partition("plain", "a b")),
-            INVALID,
-            "Invalid partition name: a b.",
-        ),
-        (
-            "a partition of nothing",
-            Call::CreatePartition(partition("nowhere", "a")),
-            NO_COLLECTION,
-            "collection not found",
-        ),
-        (
-            "the default partition dropped",
-            drop_partition("_default"),
-            INVALID,
-            "default partition cannot be deleted",
-        ),
-        (
-            "an index without field",
-            index("plain", "", &[]),
-            INVALID,
-            "cannot create index on non-exist field",
-        ),
-        (
-            "an index on no field",
-            index("plain", "nope", &[]),
-            INVALID,
-            "cannot create index on non-exist field: nope",
-        ),
-        (
-            "an index of no type",
-            index("resting", "v", &[("index_type", "NOPE")]),
-            INVALID,
-            "invalid index type: NOPE",
-        ),
-        (
-            "an index of no metric",
-            index("resting", "v", &[("index_type", "FLAT"), ("metric_type", "NOPE")]),
-            INVALID,
-            "does not support metric type: NOPE",
-        ),
-        (
-            "an index with a bad number",
-            index(
-                "resting",
-                "v",
-                &[("index_type", "HNSW"), ("metric_type", "L2"), ("params", r#"{"M": 1}"#)],
-            ),
-            INVALID,
-            "should be in range [2, 2048]",
-        ),
-        (
-            "an index with broken params",
-            index("resting", "v", &[("index_type", "HNSW"), ("params", "{")]),
-            INVALID,
-            "is no JSON object",
-        ),
-        (
-            "a second index",
-            index("plain", "v", &[("index_type", "HNSW"), ("metric_type", "IP")]),
-            INVALID,
-            "at most one distinct index is allowed per field",
-        ),
-        (
-            "a load without index",
-            Call::Load(LoadCollectionRequest {
-                collection_name: "resting".into(),
-                ..Default::default()
-            }),
-            (700, 25),
-            "there is no vector index on field: [v]",
-        ),
-        (
-            "a load of nothing there",
-            Call::Load(LoadCollectionRequest {
-                collection_name: "nowhere".into(),
-                ..Default::default()
-            }),
-            NO_COLLECTION,
-            "collection not found",
-        ),
-        ("a new field of noise", add(vec![0xff; 7]), INVALID, "failed to read the field"),
-        (
-            "a new field that may not be null",
-            added(field("m", DataType::Int64, &[])),
-            INVALID,
-            "added field must be nullable",
-        ),
-        (
-            "a new field that is there",
-            added(FieldSchema { nullable: true, ..field("n", DataType::Int64, &[]) }),
-            INVALID,
-            "duplicate field name: n",
-        ),
-        (
-            "a new key",
-            added(FieldSchema { is_primary_key: true, ..field("m", DataType::Int64, &[]) }),
-            INVALID,
-            "not support to add pk field",
         ),
     ]
 }

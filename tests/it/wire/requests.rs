@@ -76,7 +76,7 @@ pub fn plain_fields() -> Vec<FieldSchema> {
 }
 
 /// `plain` with three rows; `open`, which takes dynamic fields and makes its keys; `resting`, which
-/// is not loaded.
+/// was released.
 pub async fn prepare(client: &mut Client) {
     let indexes = [("v", "L2"), ("w", "IP")];
     create_loaded(client, creation("plain", plain_fields(), false), &indexes).await;
@@ -93,6 +93,9 @@ pub async fn prepare(client: &mut Client) {
     ];
     let request = creation("resting", resting, false);
     good(client.create_collection(request).await.expect("an answer").into_inner());
+    let request =
+        ReleaseCollectionRequest { collection_name: "resting".into(), ..Default::default() };
+    good(client.release_collection(request).await.expect("an answer").into_inner());
     let answer = client.insert(insert(columns(3, []), 3)).await.expect("an answer").into_inner();
     assert_eq!(answer.insert_cnt, 3, "{:?}", answer.status);
 }
