@@ -273,7 +273,10 @@ async fn the_local_log() {
                 Err(e) => assert!(
                     matches!(
                         e.kind,
-                        ErrorKind::Corrupted | ErrorKind::NotFound | ErrorKind::Storage
+                        ErrorKind::Corrupted
+                            | ErrorKind::NotFound
+                            | ErrorKind::Storage
+                            | ErrorKind::FailedPrecondition
                     ),
                     "{name:?} {damage:?}: {:?} {e}",
                     e.kind

@@ -7,7 +7,7 @@ use arrow::datatypes::Float32Type;
 
 use super::snapshot::{RowAddress, ScanCounts, Selection, Snapshot};
 use crate::core::error::{Error, Result, Subject};
-use crate::core::key::Keys;
+use crate::core::key::{Key, Keys};
 use crate::core::rowset::RowSet;
 use crate::core::schema::DataType;
 use crate::index::flat::FlatIndex;
@@ -48,7 +48,10 @@ pub struct SearchResult {
     pub counts: ScanCounts,
 }
 
-/// Everything that a unit's scan needs, gathered before the CPU work starts.
+/// Bytes of vectors that one search holds at once; more are searched in turns.
+const WAVE_BYTES: usize = 512 << 20;
+
+/// Everything that a scan of neighbouring rows needs, gathered before the CPU work starts.
 struct Prepared {
     unit: u32,
     /// Row of the unit at which these vectors start.
@@ -57,6 +60,9 @@ struct Prepared {
     allowed: RowSet,
     keys: Keys,
 }
+
+/// A result with the key that orders it among equal scores.
+type Ranked = (Hit, Key);
 
 impl Snapshot {
     /// The nearest selected rows of each query: `min(top_k, matches)` of them, exactly.
@@ -68,41 +74,72 @@ impl Snapshot {
             pruned_units: self.units() - kept.len(),
             ..Default::default()
         };
-        let mut prepared = Vec::with_capacity(kept.len());
+        let mut best: Vec<Vec<Ranked>> = vec![Vec::new(); request.queries.len()];
+        let (mut wave, mut wave_bytes) = (Vec::new(), 0);
         for at in kept {
-            let unit = &self.inner.units[at];
-            counts.rows_considered += unit.alive.count() as u64;
-            let allowed = self.unit_rows(unit, request.select.filter.as_ref()).await?;
-            if allowed.count() == 0 {
-                continue;
-            }
-            let keys = self.unit_keys(unit).await?;
-            let mut start = 0;
-            for vectors in self.unit_column_parts(unit, &request.field).await?.iter() {
-                let rows = vectors.len();
-                let mut here = allowed.slice(start, rows);
-                if let Some(nulls) = vectors.nulls() {
-                    here = here.and(&RowSet::from_bits(nulls.inner().clone()));
+            counts.rows_considered += self.inner.units[at].alive.count() as u64;
+            for part in self.prepare(at, request).await? {
+                wave_bytes += part.vectors.get_array_memory_size();
+                wave.push(part);
+                if wave_bytes >= WAVE_BYTES {
+                    wave_bytes = 0;
+                    let full = std::mem::take(&mut wave);
+                    counts.rows_scanned += self.search_wave(full, request, dim, &mut best).await?;
                 }
-                if here.count() > 0 {
-                    let keys = keys.slice(start, rows);
-                    let (vectors, start) = (vectors.clone(), start as u32);
-                    prepared.push(Prepared {
-                        unit: at as u32,
-                        start,
-                        vectors,
-                        allowed: here,
-                        keys,
-                    });
-                }
-                start += rows;
             }
         }
-        let request = request.clone();
-        let work = move || search_units(&prepared, &request, dim);
-        let (hits, scanned) = self.inner.pools.search(work).await?;
-        counts.rows_scanned = scanned;
+        counts.rows_scanned += self.search_wave(wave, request, dim, &mut best).await?;
+        let hits = best.into_iter().map(|b| b.into_iter().map(|(hit, _)| hit).collect()).collect();
         Ok(SearchResult { hits, counts })
+    }
+
+    /// The parts of a unit that hold allowed rows.
+    async fn prepare(&self, at: usize, request: &SearchRequest) -> Result<Vec<Prepared>> {
+        let unit = &self.inner.units[at];
+        let allowed = self.unit_rows(unit, request.select.filter.as_ref()).await?;
+        if allowed.count() == 0 {
+            return Ok(Vec::new());
+        }
+        let keys = self.unit_keys(unit).await?;
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for vectors in self.unit_column_parts(unit, &request.field).await?.iter() {
+            let rows = vectors.len();
+            let mut allowed = allowed.slice(start, rows);
+            if let Some(nulls) = vectors.nulls() {
+                allowed = allowed.and(&RowSet::from_bits(nulls.inner().clone()));
+            }
+            if allowed.count() > 0 {
+                parts.push(Prepared {
+                    unit: at as u32,
+                    start: start as u32,
+                    vectors: vectors.clone(),
+                    allowed,
+                    keys: keys.slice(start, rows),
+                });
+            }
+            start += rows;
+        }
+        Ok(parts)
+    }
+
+    /// Searches some parts and keeps the best of them and of those before; returns the rows compared.
+    async fn search_wave(
+        &self,
+        wave: Vec<Prepared>,
+        request: &SearchRequest,
+        dim: usize,
+        best: &mut Vec<Vec<Ranked>>,
+    ) -> Result<u64> {
+        if wave.is_empty() {
+            return Ok(0);
+        }
+        let request = request.clone();
+        let before = std::mem::take(best);
+        let work = move || search_parts(&wave, &request, dim, before);
+        let (after, scanned) = self.inner.pools.search(work).await?;
+        *best = after;
+        Ok(scanned)
     }
 
     fn check_search(&self, request: &SearchRequest) -> Result<usize> {
@@ -139,11 +176,12 @@ impl Snapshot {
     }
 }
 
-fn search_units(
-    prepared: &[Prepared],
+fn search_parts(
+    parts: &[Prepared],
     request: &SearchRequest,
     dim: usize,
-) -> Result<(Vec<Vec<Hit>>, u64)> {
+    mut best: Vec<Vec<Ranked>>,
+) -> Result<(Vec<Vec<Ranked>>, u64)> {
     use rayon::prelude::*;
     let query = UnitQuery {
         queries: &request.queries,
@@ -151,7 +189,7 @@ fn search_units(
         top_k: request.top_k,
         range: request.range,
     };
-    let found: Vec<(Vec<Vec<UnitHit>>, u64)> = prepared
+    let found: Vec<(Vec<Vec<UnitHit>>, u64)> = parts
         .par_iter()
         .map(|p| {
             let vectors = p.vectors.as_fixed_size_list();
@@ -163,35 +201,25 @@ fn search_units(
         })
         .collect::<Result<_>>()?;
     let scanned = found.iter().map(|(_, rows)| rows).sum();
-    let hits = (0..request.queries.len()).map(|at| merge(prepared, &found, request, at)).collect();
-    Ok((hits, scanned))
+    for (at, best) in best.iter_mut().enumerate() {
+        for (part, (hits, _)) in parts.iter().zip(&found) {
+            best.extend(hits[at].iter().map(|hit| {
+                let row = RowAddress { unit: part.unit, row: part.start + hit.row };
+                (Hit { score: hit.score, row }, part.keys.get(hit.row as usize))
+            }));
+        }
+        keep_best(best, request);
+    }
+    Ok((best, scanned))
 }
 
-/// Merges the answers of all units to one query.
-fn merge(
-    prepared: &[Prepared],
-    found: &[(Vec<Vec<UnitHit>>, u64)],
-    request: &SearchRequest,
-    at: usize,
-) -> Vec<Hit> {
-    let mut all: Vec<(usize, UnitHit)> = Vec::new();
-    for (unit, (hits, _)) in found.iter().enumerate() {
-        all.extend(hits[at].iter().map(|h| (unit, *h)));
-    }
+/// Orders results, best first and equal scores by key, and keeps as many as were asked for.
+fn keep_best(best: &mut Vec<Ranked>, request: &SearchRequest) {
     let higher = request.metric.higher_is_nearer();
-    all.sort_unstable_by(|(ua, a), (ub, b)| {
+    best.sort_unstable_by(|(a, a_key), (b, b_key)| {
         let by_score =
             if higher { b.score.total_cmp(&a.score) } else { a.score.total_cmp(&b.score) };
-        by_score.then_with(|| {
-            let (left, right) = (&prepared[*ua].keys, &prepared[*ub].keys);
-            left.compare_with(a.row as usize, right, b.row as usize)
-        })
+        by_score.then_with(|| a_key.cmp(b_key))
     });
-    all.truncate(request.top_k);
-    all.into_iter()
-        .map(|(unit, hit)| Hit {
-            score: hit.score,
-            row: RowAddress { unit: prepared[unit].unit, row: prepared[unit].start + hit.row },
-        })
-        .collect()
+    best.truncate(request.top_k);
 }
