@@ -17,6 +17,7 @@ use rand::rngs::StdRng;
 
 use crate::harness;
 use crate::served::Served;
+use condition::Condition;
 use load::Loader;
 use question::{Answer, Outcome, Question};
 
@@ -96,6 +97,22 @@ fn fail_on(wrong: Vec<String>, of: usize) {
     assert!(wrong.is_empty(), "{} of {of} differ:\n{few:#?}", wrong.len());
 }
 
+/// A condition that does not say the same in both languages is found out, in rows and in a failure.
+async fn planted_differences_are_found(served: &Served) {
+    let sql = Sql::new(served.engine.clone(), "default").expect("a session");
+    let mut client = served.client.clone();
+    for (milvus, other) in [
+        ("i8 < 3", "i8 <= 3"),
+        ("not (ni8 == 3)", "ni8 IS NULL OR ni8 <> 3"),
+        ("i8 == 3", "i8 == 3 AND nope"),
+        ("i8 ==", "i8 = 3"),
+    ] {
+        let question = Question::rows_where(Condition::new(milvus, other));
+        let answers = (question.over_grpc(&mut client).await, question.over_sql(&sql).await);
+        assert!(difference(&question, "SQL", &answers.0, &answers.1).is_some(), "{milvus}");
+    }
+}
+
 async fn run(seed: u64, text_keys: bool, count: usize) {
     println!("ELANUS_TEST_SEED={seed} text_keys={text_keys}");
     let mut rng = StdRng::seed_from_u64(seed);
@@ -105,6 +122,7 @@ async fn run(seed: u64, text_keys: bool, count: usize) {
     loader.load(&mut rng).await;
     loader.check_layout(&served.engine);
     loader.check_all(&served.engine).await;
+    planted_differences_are_found(&served).await;
     let questions: Vec<_> = (0..count).map(|_| Question::random(&mut rng, text_keys)).collect();
     let answers = ask(&served, &questions).await;
     let filled = answers.iter().filter(|a| a.iter().any(|list| !list.is_empty())).count();

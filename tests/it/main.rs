@@ -4,13 +4,17 @@
 #![allow(clippy::disallowed_methods)]
 
 mod cancel;
+mod compaction;
 mod concurrent;
 mod damage;
 mod faces;
 mod harness;
 mod layers;
+mod limits;
 mod model;
 mod recovery;
+mod s3;
+mod search;
 mod served;
 mod storage;
 mod wire;

@@ -68,7 +68,10 @@ fn options(location: &str, log: &Path) -> OpenOptions {
     OpenOptions { location: location.into(), settings, create: true }
 }
 
-async fn insert(engine: &Engine, rows: &[(Key, Row)]) -> Result<(), elanus_engine::core::error::Error> {
+async fn insert(
+    engine: &Engine,
+    rows: &[(Key, Row)],
+) -> Result<(), elanus_engine::core::error::Error> {
     let collection = engine.collection("default", "c")?;
     collection.insert(Rows { columns: to_batch(rows), partition: None }).await.map(|_| ())
 }

@@ -113,11 +113,12 @@ fn check_type(data_type: &DataType, limits: &LimitSettings) -> Result<(), String
 
 fn default_fits(data_type: &DataType, value: &DefaultValue) -> bool {
     match (data_type, value) {
-        (DataType::Bool, DefaultValue::Bool(_))
-        | (DataType::Int64, DefaultValue::Int(_))
-        | (DataType::Float, DefaultValue::Float(_))
-        | (DataType::Double, DefaultValue::Double(_))
-        | (DataType::Json, DefaultValue::Json(_)) => true,
+        (DataType::Bool, DefaultValue::Bool(_)) | (DataType::Int64, DefaultValue::Int(_)) => true,
+        (DataType::Float, DefaultValue::Float(v)) => v.is_finite(),
+        (DataType::Double, DefaultValue::Double(v)) => v.is_finite(),
+        (DataType::Json, DefaultValue::Json(v)) => {
+            serde_json::from_str::<serde::de::IgnoredAny>(v).is_ok()
+        }
         (DataType::Int8, DefaultValue::Int(v)) => i8::try_from(*v).is_ok(),
         (DataType::Int16, DefaultValue::Int(v)) => i16::try_from(*v).is_ok(),
         (DataType::Int32, DefaultValue::Int(v)) => i32::try_from(*v).is_ok(),

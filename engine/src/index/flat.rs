@@ -37,12 +37,13 @@ impl VectorIndex for FlatIndex {
         let kept = query.top_k.saturating_add(MARGIN).min(unit.allowed.count());
         let mut tops: Vec<TopK<'_>> =
             query.queries.iter().map(|_| TopK::new(kept, unit.keys)).collect();
-        let scan = Scan::new(unit, query);
+        let mut scan = Scan::new(unit, query);
         let mut scores = vec![0.0; BLOCK_ROWS];
         for (from, to) in unit.allowed.runs() {
             for start in (from..to).step_by(BLOCK_ROWS) {
                 let end = to.min(start + BLOCK_ROWS);
                 let rows = &unit.vectors[start * unit.dim..end * unit.dim];
+                scan.measure(rows);
                 for (at, top) in tops.iter_mut().enumerate() {
                     let out = &mut scores[..end - start];
                     scan.distances(at, rows, out);
@@ -55,7 +56,7 @@ impl VectorIndex for FlatIndex {
         let answers = tops.into_iter().zip(query.queries).map(|(top, vector)| {
             let candidates = top.into_sorted();
             let all = candidates.len() == unit.allowed.count();
-            if all || query.range.is_some() || apart(unit, query, &candidates, vector) {
+            if all || query.range.is_some() || scan.apart(query.top_k, &candidates, vector) {
                 return finish(unit, query, candidates.iter().map(|c| c.row), vector);
             }
             finish(unit, query, unit.allowed.iter().map(|row| row as u32), vector)
@@ -68,11 +69,61 @@ struct Scan<'a> {
     kernels: Kernels,
     query: &'a UnitQuery<'a>,
     dim: usize,
+    /// Norms of the rows of the block, where the metric needs them.
+    norms: Vec<f32>,
+    /// The largest of all blocks.
+    longest: f32,
+    /// Whether a row's norm is out of the range of single precision.
+    odd: bool,
 }
 
 impl<'a> Scan<'a> {
     fn new(unit: &SearchUnit<'_>, query: &'a UnitQuery<'a>) -> Self {
-        Self { kernels: Kernels::best(), query, dim: unit.dim }
+        Self {
+            kernels: Kernels::best(),
+            query,
+            dim: unit.dim,
+            norms: Vec::with_capacity(BLOCK_ROWS),
+            longest: 0.0,
+            odd: false,
+        }
+    }
+
+    /// Takes the norms of a block, once for all queries.
+    fn measure(&mut self, rows: &[f32]) {
+        if self.query.metric == Metric::L2 || self.query.range.is_some() {
+            return;
+        }
+        self.norms.clear();
+        for row in rows.chunks_exact(self.dim.max(1)) {
+            let squared = self.kernels.norm_squared(row);
+            self.odd |= !in_range(squared) && row.iter().any(|v| *v != 0.0);
+            let norm = squared.sqrt();
+            self.longest = self.longest.max(norm);
+            self.norms.push(norm);
+        }
+    }
+
+    /// Whether the rounding of the scan cannot have kept out a row that belongs to the best `top_k`: the
+    /// last candidate is farther than the last answer by more than two roundings. If not, as with thousands
+    /// of equal scores, every row has to be scored exactly.
+    fn apart(&self, top_k: usize, candidates: &[Candidate], query: &[f32]) -> bool {
+        let (Some(last), Some(answer)) = (candidates.last(), top_k.checked_sub(1)) else {
+            return true;
+        };
+        let Some(answer) = candidates.get(answer) else { return true };
+        let squared = self.kernels.norm_squared(query);
+        let odd = self.odd || (!in_range(squared) && query.iter().any(|v| *v != 0.0));
+        let relative = self.dim as f32 * f32::EPSILON;
+        let error = match self.query.metric {
+            Metric::L2 => relative * last.distance.abs(),
+            Metric::Cosine => relative,
+            Metric::Ip => relative * squared.sqrt() * self.longest,
+        };
+        // Below the smallest normal number, rounding is no longer relative.
+        let error = error + self.dim as f32 * f32::MIN_POSITIVE;
+        let odd = odd && self.query.metric != Metric::L2;
+        !odd && last.distance - answer.distance > 2.0 * error
     }
 
     /// With a range, rows must not be cut by their rounded score: all are scored exactly, and those outside
@@ -101,8 +152,8 @@ impl<'a> Scan<'a> {
             Metric::Cosine => {
                 self.kernels.dot_rows(query, rows, out);
                 let query_norm = self.kernels.norm_squared(query).sqrt();
-                for (score, row) in out.iter_mut().zip(rows.chunks_exact(self.dim.max(1))) {
-                    let norms = query_norm * self.kernels.norm_squared(row).sqrt();
+                for (score, norm) in out.iter_mut().zip(&self.norms) {
+                    let norms = query_norm * norm;
                     *score = if norms > 0.0 { *score / norms } else { 0.0 };
                 }
             }
@@ -113,30 +164,9 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Whether the rounding of the scan cannot have kept out a row that belongs to the best `top_k`: the last
-/// candidate is farther than the last answer by more than two roundings. If not, as with thousands of equal
-/// scores, every row has to be scored exactly.
-fn apart(
-    unit: &SearchUnit<'_>,
-    query: &UnitQuery<'_>,
-    candidates: &[Candidate],
-    vector: &[f32],
-) -> bool {
-    let (Some(last), Some(answer)) = (candidates.last(), query.top_k.checked_sub(1)) else {
-        return true;
-    };
-    let Some(answer) = candidates.get(answer) else { return true };
-    let unit_error = unit.dim as f32 * f32::EPSILON;
-    let error = match query.metric {
-        Metric::L2 => unit_error * last.distance.abs(),
-        Metric::Cosine => unit_error,
-        Metric::Ip => {
-            let norm = |row: &[f32]| Kernels::best().norm_squared(row).sqrt();
-            let longest = candidates.iter().map(|c| norm(row_of(unit, c.row)));
-            unit_error * norm(vector) * longest.fold(0.0, f32::max)
-        }
-    };
-    last.distance - answer.distance > 2.0 * error
+/// Whether a squared norm is so far from both ends of single precision that no part of it was lost.
+fn in_range(squared: f32) -> bool {
+    (1e-30..1e30).contains(&squared)
 }
 
 fn row_of<'a>(unit: &SearchUnit<'a>, row: u32) -> &'a [f32] {
@@ -219,7 +249,7 @@ mod tests {
     #[test]
     fn equal_scores_go_to_the_smallest_keys_however_the_scan_rounds() {
         let vectors: Vec<f32> =
-            (0..1_000).flat_map(|n| [0.3, 0.7, -0.2].map(|v| v * (n + 1) as f32)).collect();
+            (0..1_000).flat_map(|n| [0.25, 0.75, -0.5].map(|v| v * (n + 1) as f32)).collect();
         let keys = Keys::Int(Int64Array::from_iter_values((0..1_000).rev()));
         let allowed = RowSet::all(1_000);
         let unit = SearchUnit { vectors: &vectors, dim: 3, allowed: &allowed, keys: &keys };

@@ -21,7 +21,8 @@ pub struct Condition {
 }
 
 impl Condition {
-    fn new(milvus: impl Into<String>, sql: impl Into<String>) -> Self {
+    /// Of a text for each.
+    pub fn new(milvus: impl Into<String>, sql: impl Into<String>) -> Self {
         Self { milvus: milvus.into(), sql: sql.into(), templates: HashMap::new() }
     }
 

@@ -79,6 +79,18 @@ impl Question {
         Self { condition, partitions, fields, limit, offset, what }
     }
 
+    /// All rows that a condition matches.
+    pub fn rows_where(condition: Condition) -> Self {
+        Self {
+            condition: Some(condition),
+            partitions: Vec::new(),
+            fields: Vec::new(),
+            limit: None,
+            offset: 0,
+            what: What::Rows,
+        }
+    }
+
     /// The filter in Milvus's language.
     pub fn milvus(&self) -> &str {
         self.condition.as_ref().map_or("", |c| &c.milvus)

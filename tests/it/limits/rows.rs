@@ -123,7 +123,11 @@ fn cases() -> Vec<(&'static str, RecordBatch, &'static str)> {
         ("a wider number", changed("small", Int32Array::from(vec![1, 2])), "the data is Int32"),
         ("Double for Float", changed("float", Float64Array::from(vec![0.0; 2])), "float is Float"),
         ("a number for text", changed("name", Int64Array::from(vec![1, 2])), "name is VarChar(5)"),
-        ("a number for a vector", changed("v", Int64Array::from(vec![1, 2])), "v is FloatVector(2)"),
+        (
+            "a number for a vector",
+            changed("v", Int64Array::from(vec![1, 2])),
+            "v is FloatVector(2)",
+        ),
         ("a key of text", batch(&[("id", Some(texts([Some("1"), Some("2")])))]), "id is Int64"),
         ("a key of null", changed("id", Int64Array::from(vec![Some(1), None])), "row 1 is null"),
         ("NaN", changed("float", Float32Array::from(vec![0.0, f32::NAN])), "float, row 1"),
@@ -137,7 +141,11 @@ fn cases() -> Vec<(&'static str, RecordBatch, &'static str)> {
         ("null", batch(&[("name", Some(texts([Some("a"), None])))]), "row 1 is null"),
         ("no JSON", batch(&[("doc", Some(texts([Some("{\"a\":1"), None])))]), "row 0: not JSON"),
         ("two JSONs", batch(&[("doc", Some(texts([None, Some("1 2")])))]), "row 1: not JSON"),
-        ("a long JSON", batch(&[("doc", Some(texts([Some(&long_json), None])))]), "max length (100)"),
+        (
+            "a long JSON",
+            batch(&[("doc", Some(texts([Some(&long_json), None])))]),
+            "max length (100)",
+        ),
         (
             "a full array",
             changed("list", list([Some(vec![Some(1); 2]), Some(vec![Some(1); 3])])),

@@ -29,7 +29,10 @@ impl Server {
         let ports = free_ports(10);
         let names = ["master", "volume", "filer", "s3", "admin"];
         let mut command = Command::new(program);
-        command.arg("mini").arg(format!("-dir={}", data.display())).arg(format!("-bucket={bucket}"));
+        command
+            .arg("mini")
+            .arg(format!("-dir={}", data.display()))
+            .arg(format!("-bucket={bucket}"));
         for (name, pair) in names.iter().zip(ports.chunks(2)) {
             command.arg(format!("-{name}.port={}", pair[0]));
             command.arg(format!("-{name}.port.grpc={}", pair[1]));
@@ -82,9 +85,8 @@ impl Drop for Server {
 
 /// Ports that are free now.
 fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"))
-        .collect();
+    let held: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port")).collect();
     held.iter().map(|l| l.local_addr().expect("an address").port()).collect()
 }
 

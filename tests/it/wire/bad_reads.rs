@@ -10,6 +10,7 @@ use super::requests::*;
 use super::{
     Case, INVALID, MISSING, NO_COLLECTION, NO_DATABASE, NO_FIELD, NOT_LOADED, UNSUPPORTED,
 };
+use crate::served::pairs;
 
 fn with(params: &[(&str, &str)]) -> Call {
     Call::Search(search(params))
@@ -394,7 +395,22 @@ fn targets() -> Vec<Case> {
             INVALID,
             "count entities with pagination is not allowed",
         ),
-        ("a hybrid search of nothing", hybrid("plain"), INVALID, ""),
+        (
+            "a hybrid search without limit",
+            hybrid("plain"),
+            INVALID,
+            "limit not found in rank_params",
+        ),
+        (
+            "a hybrid search of nothing",
+            Call::Hybrid(HybridSearchRequest {
+                collection_name: "plain".into(),
+                rank_params: pairs(&[("limit", "3")]),
+                ..Default::default()
+            }),
+            INVALID,
+            "maximum of ann search requests is",
+        ),
         ("a hybrid search nowhere", hybrid("nowhere"), NO_COLLECTION, "nowhere"),
     ]
 }

@@ -286,6 +286,12 @@ fn requests() -> Vec<Case> {
         ),
         ("an empty name", Call::Insert(to("")), INVALID, "collection name should not be empty"),
         (
+            "a name with a digit first",
+            Call::Insert(to("1a")),
+            INVALID,
+            "Invalid collection name: 1a.",
+        ),
+        (
             "an empty name of an upsert",
             Call::Upsert(UpsertRequest {
                 collection_name: String::new(),

@@ -19,6 +19,7 @@ pub const DIM: usize = 4;
 macro_rules! calls {
     ($($name:ident($request:ident) by $method:ident, $status:expr;)*) => {
         /// A request of any kind.
+        #[allow(clippy::large_enum_variant, reason = "a few of them in a table")]
         pub enum Call { $($name($request),)* }
 
         /// Sends it; gives the status in the answer.
