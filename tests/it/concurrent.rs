@@ -117,7 +117,7 @@ async fn run(seed: u64) {
     let mut settings = small_settings();
     settings.memtable.max_rows = 100 + (seed as usize % 3) * 200;
     settings.compaction.enabled = true;
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         settings.log.durability = elanus_engine::core::settings::Durability::Os;
     }
     let engine = open(folder.path(), &settings).await.expect("a store");

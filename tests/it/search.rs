@@ -50,7 +50,7 @@ const SHAPES: [(&str, Make); 8] = [
 fn rows(vectors: &[Vec<f32>]) -> Rows {
     let dim = vectors[0].len();
     // Keys against the order of the rows, so that ties are not in order by chance.
-    let keys = Int64Array::from_iter_values((0..vectors.len()).map(|at| key_of(at)));
+    let keys = Int64Array::from_iter_values((0..vectors.len()).map(key_of));
     let values = Float32Array::from(vectors.concat());
     let item = Arc::new(Field::new("item", ArrowType::Float32, true));
     let lists = FixedSizeListArray::new(item, dim as i32, Arc::new(values), None);

@@ -85,10 +85,8 @@ async fn merge_one(
             return Err(wrong_rows(input));
         }
         let keep = kept(order, &alive, start, &batch)?;
-        let mut next = writer.rows() as u32;
-        for at in keep.iter() {
+        for (at, next) in keep.iter().zip(writer.rows() as u32..) {
             map[start + at] = next;
-            next += 1;
         }
         start += batch.num_rows();
         let mask = BooleanArray::new(keep.bits().clone(), None);

@@ -127,12 +127,10 @@ impl Shard {
         let mut writer = SegmentWriter::create(&self.context.files, folder, &schema, key).await?;
         for unit in units {
             let chunk = &unit.chunk;
-            let mut next = writer.rows() as u32;
-            for row in unit.alive.iter() {
+            for (row, next) in unit.alive.iter().zip(writer.rows() as u32..) {
                 let position = chunk.start as usize + row;
                 carry.targets[position] = target as u32;
                 carry.rows[position] = next;
-                next += 1;
             }
             let mut columns: Vec<ArrayRef> = chunk.batch.columns().to_vec();
             columns.push(Arc::new(UInt64Array::from(chunk.times.clone())));

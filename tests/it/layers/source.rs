@@ -138,7 +138,7 @@ pub fn mentions(text: &str, needle: &str) -> Vec<usize> {
         .match_indices(needle)
         .filter(|(at, _)| {
             let before = &text[..*at];
-            !before.ends_with(is_word) && !(krate.is_some() && before.ends_with("::"))
+            !(before.ends_with(is_word) || krate.is_some() && before.ends_with("::"))
         })
         .filter(|(at, _)| krate.is_some() || !text[at + needle.len()..].starts_with(is_word))
         .map(|(at, _)| line_of(text, at))
