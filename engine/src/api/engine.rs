@@ -183,6 +183,9 @@ impl Engine {
         if let Some(background) = background {
             background.stop().await;
         }
+        for collection in self.all_collections() {
+            collection.shard.settle().await;
+        }
         let log = self.inner.context.log.clone();
         runtime::blocking(move || log.stop()).await?;
         self.inner.context.lease.release().await

@@ -219,6 +219,11 @@ impl Shard {
         self.trouble.lock().clone()
     }
 
+    /// Waits until no version is being published: a publish goes on when its caller has gone away.
+    pub async fn settle(&self) {
+        drop(self.publish_lock.lock().await);
+    }
+
     /// Removes files that nothing names and nobody reads.
     pub async fn collect_garbage(&self) -> Result<gc::GcReport> {
         self.context.check_lease()?;
