@@ -7,7 +7,7 @@
 //! use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
 //! use arrow::datatypes::Float32Type;
 //!
-//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! let folder = tempfile::tempdir()?;
 //! let engine = Engine::open(OpenOptions::folder(folder.path())).await?;
 //! let schema = CollectionSchema::new(vec![
