@@ -1,12 +1,13 @@
 //! Recovery of the log through the life of its generations.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeListArray, Int64Array, RecordBatch};
 use arrow::datatypes::Float32Type;
 use elanus_engine::api::{Collection, Engine, NewCollection, OpenOptions, Rows, Selection};
 use elanus_engine::core::schema::{CollectionSchema, DataType, FieldSchema};
+
+use crate::harness::copy_folder;
 
 fn schema() -> CollectionSchema {
     CollectionSchema::new(vec![
@@ -26,19 +27,6 @@ async fn insert(collection: &Collection, ids: std::ops::Range<i64>) {
 
 async fn count(collection: &Collection) -> u64 {
     collection.snapshot().count(&Selection::default()).await.expect("counted")
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a listing") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copied");
-        }
-    }
 }
 
 /// fjall numbers keyspaces and entries anew from what lives when it opens. Generations of a dropped
@@ -78,7 +66,7 @@ async fn dropped_generations_never_take_rows_of_living_ones_with_them() {
         expected = count(&kept).await;
         // A crash: the files as they are, without a close.
         let next = scratch.path().join(round.to_string());
-        copy(&folder, &next);
+        copy_folder(&folder, &next);
         folder = next;
         engine.close().await.expect("closed");
     }

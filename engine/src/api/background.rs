@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::engine::{Engine, Inner};
 use crate::collection::Collection;
 use crate::core::error::Result;
-use crate::core::runtime::{self, Stopwatch};
+use crate::core::runtime;
 use crate::lsm::{commit, gc};
 use crate::shard::maintain::CompactReport;
 
@@ -136,9 +136,7 @@ async fn collect_dropped(inner: &Inner) -> Result<()> {
 }
 
 fn report<T>(outcome: Result<T>, what: &str, collection: &Collection) {
-    let clock = Stopwatch::start();
     if let Err(e) = outcome {
         tracing::warn!("{what} of collection {} failed, to be tried again: {e}", collection.name());
     }
-    tracing::trace!("{what} of collection {} took {:?}", collection.name(), clock.elapsed());
 }
