@@ -38,8 +38,6 @@ def there(server):
     client.create_database("full")
     server.client(db_name="full").create_collection("inside", dimension=DIM)
     client.create_alias("there", "nickname")
-    client.create_collection("aliased", dimension=DIM)
-    client.create_alias("aliased", "other_name")
     return client
 
 
@@ -188,7 +186,6 @@ CALLS = {
         lambda c: index(c, index_type="FLAT", metric_type="NOPE", index_name="other"), INVALID, "nope"),
     "index dropped while loaded": (
         lambda c: c.drop_index("there", c.list_indexes("there")[0]), INVALID, "loaded"),
-    "aliased collection dropped": (lambda c: c.drop_collection("aliased"), INVALID, "alias"),
 }
 
 

@@ -456,6 +456,16 @@ def test_partitions(client, name):
     assert count(client, name) == 18
 
 
+def test_a_dropped_collection_takes_its_aliases_along(client, name):
+    alias = f"{name}_alias"
+    client.create_collection(name, dimension=DIM)
+    client.create_alias(name, alias)
+    client.drop_collection(name)
+    assert not client.has_collection(name)
+    client.create_collection(alias, dimension=DIM)
+    client.drop_collection(alias)
+
+
 def test_aliases(client, name):
     for n in (1, 2):
         client.create_collection(f"{name}_{n}", dimension=DIM)

@@ -273,7 +273,7 @@ impl Engine {
         self.inner.names.read().collections.values().cloned().collect()
     }
 
-    /// Drops a collection; its files go after the grace time.
+    /// Drops a collection and its aliases; its files go after the grace time.
     pub async fn drop_collection(&self, database: &str, name: &str) -> Result<()> {
         let (engine, database, name) = (self.clone(), database.to_string(), name.to_string());
         runtime::finish(async move { engine.drop_now(&database, &name).await }).await
@@ -292,20 +292,10 @@ impl Engine {
             }
             names.find(database, name).cloned().ok_or_else(|| no_collection(database, name))?
         };
-        let aliases = collection.info().aliases;
-        if !aliases.is_empty() {
-            return Err(Error::precondition(
-                Subject::Alias,
-                format!(
-                    "unable to drop the collection [{name}] because it has associated aliases \
-                     [{}], please remove all aliases before dropping the collection",
-                    aliases.join(", ")
-                ),
-            ));
-        }
         let edit = |manifest: &Manifest| {
             let mut next = manifest.clone();
             next.dropped = true;
+            next.aliases.clear();
             next.segments.clear();
             Ok(next)
         };
