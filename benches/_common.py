@@ -219,9 +219,13 @@ def show(headings, rows):
             print("  ".join("─" * w for w in widths))
 
 
+def out():
+    """Where figures and pictures go: ELANUS_BENCH_OUT, or a folder beside the build."""
+    folder = Path(os.environ.get("ELANUS_BENCH_OUT") or binary().parents[1] / "bench-out")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def save(name, figures):
-    """Keeps the figures beside the build, for whoever compares runs."""
-    folder = os.environ.get("ELANUS_BENCH_OUT")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / f"{name}.json").write_text(json.dumps(figures, indent=1))
+    """Keeps the figures, for whoever compares runs."""
+    (out() / f"{name}.json").write_text(json.dumps(figures, indent=1))

@@ -11,17 +11,13 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import _common as c
-
-MILVUS = "milvus==2.3.5"
+import _milvus as m
 
 
 def measure(arguments):
@@ -96,49 +92,13 @@ def elanus(arguments):
         shutil.rmtree(server.folder, ignore_errors=True)
 
 
-def milvus_environment():
-    """Milvus in a virtual environment: ELANUS_MILVUS_VENV, or one made here."""
-    named = os.environ.get("ELANUS_MILVUS_VENV")
-    folder = Path(named) if named else c.binary().parents[1] / "venv-milvus"
-    program = folder / "bin" / "milvus-server"
-    if not program.is_file():
-        print(f"making an environment with {MILVUS}")
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(folder / "bin/python"), "-m", "pip", "install", "--quiet", MILVUS], check=True)
-    return program
-
-
 def milvus(arguments):
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        print("skipped: Milvus listens on all addresses, so it needs a network namespace (root and ip)")
+    if not m.possible():
         return None
-    program = milvus_environment()
-    namespace, folder = f"elanus-bench-{os.getpid()}", Path(tempfile.mkdtemp(prefix="milvus-bench-"))
-    inside = ["ip", "netns", "exec", namespace]
-    subprocess.run(["ip", "netns", "add", namespace], check=True)
-    server = None
-    try:
-        subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
-        with open(folder / "server.log", "ab") as log:
-            server = subprocess.Popen([*inside, str(program), "--data", str(folder / "data")],
-                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        ready = "from pymilvus import MilvusClient as M; M('http://127.0.0.1:19530', timeout=2).list_collections()"
-        for _ in range(60):
-            time.sleep(1)
-            if subprocess.run([*inside, sys.executable, "-c", ready], capture_output=True).returncode == 0:
-                break
-        else:
-            raise SystemExit("Milvus does not answer")
-        figures = run_client(arguments, "127.0.0.1:19530", server.pid, inside)
-        figures["disk_mb"] = c.disk_bytes(folder / "data") / 1e6
+    with m.Milvus() as server:
+        figures = run_client(arguments, server.address, server.pid, server.prefix)
+        figures["disk_mb"] = c.disk_bytes(server.data) / 1e6
         return figures
-    finally:
-        for pid in reversed(c.tree(server.pid) if server else []):
-            os.kill(pid, signal.SIGKILL)  # it does not react to SIGTERM
-        if server:
-            server.wait()
-        subprocess.run(["ip", "netns", "del", namespace])
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 ROWS = [

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Int64Array, StringArray};
 use elanus_engine::api::{
-    Collection, DEFAULT_DATABASE, Engine, Metric, NewCollection, PartitionSet, RowOrder,
+    Collection, DEFAULT_DATABASE, Effort, Engine, Metric, NewCollection, PartitionSet, RowOrder,
     SearchRequest, Selection,
 };
 use elanus_engine::core::error::{Error, ErrorKind};
@@ -122,16 +122,17 @@ async fn reads_that_cannot_be() {
     let snapshot = c.snapshot();
     let good = SearchRequest {
         field: "v".into(),
-        queries: Arc::new(vec![vec![0.0; 3]]),
+        queries: Arc::new(vec![vec![0.0; 3]].into()),
         metric: Metric::L2,
         top_k: 1,
         select: Selection::default(),
         range: None,
+        effort: Effort::DEFAULT,
     };
     snapshot.search(&good).await.expect("a search in nothing");
     let with = |field: &str, query: Vec<f32>| SearchRequest {
         field: field.into(),
-        queries: Arc::new(vec![vec![0.0; 3], query]),
+        queries: Arc::new(vec![vec![0.0; 3], query].into()),
         ..good.clone()
     };
     for (what, request, kind, text) in [

@@ -17,4 +17,5 @@ mod s3;
 mod search;
 mod served;
 mod storage;
+mod vector_types;
 mod wire;

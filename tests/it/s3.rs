@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use elanus_engine::api::{
-    CompactMode, Engine, Metric, NewCollection, OpenOptions, RowOrder, Rows, SearchRequest,
+    CompactMode, Effort, Engine, Metric, NewCollection, OpenOptions, RowOrder, Rows, SearchRequest,
     Selection, vector_score,
 };
 use elanus_engine::core::error::ErrorKind;
@@ -131,11 +131,12 @@ async fn search(
     let query = vec![0.3, -0.2, 0.9];
     let request = SearchRequest {
         field: "v".into(),
-        queries: Arc::new(vec![query.clone()]),
+        queries: Arc::new(vec![query.clone()].into()),
         metric: Metric::L2,
         top_k: 10,
         select: Selection::default(),
         range: None,
+        effort: Effort::DEFAULT,
     };
     let answer = snapshot.search(&request).await.expect("a search");
     let mut scores: Vec<f32> =

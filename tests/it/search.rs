@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType as ArrowType, Field};
 use elanus_engine::api::{
-    Collection, Metric, NewCollection, Rows, ScoreRange, SearchRequest, Selection, vector_score,
+    Collection, Effort, Metric, NewCollection, Rows, ScoreRange, SearchRequest, Selection,
+    vector_score,
 };
 use elanus_engine::core::schema::{CollectionSchema, DataType, FieldSchema};
 use rand::rngs::StdRng;
@@ -76,11 +77,12 @@ async fn check(c: &Collection, vectors: &[Vec<f32>], query: Vec<f32>, metric: Me
     for range in [None, Some(ranged)] {
         let request = SearchRequest {
             field: "v".into(),
-            queries: Arc::new(vec![query.clone()]),
+            queries: Arc::new(vec![query.clone()].into()),
             metric,
             top_k: 10,
             select: Selection::default(),
             range,
+            effort: Effort::EXACT,
         };
         let snapshot = c.snapshot();
         let answer = snapshot.search(&request).await.expect("a search");

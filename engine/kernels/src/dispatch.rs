@@ -8,11 +8,12 @@ use crate::neon;
 use crate::scalar;
 #[cfg(target_arch = "x86_64")]
 use crate::x86::{avx2, avx512};
+use crate::{bits, hadamard, half, int8, nibble, tables, tile};
 
 type Pair = unsafe fn(&[f32], &[f32]) -> f32;
 type Rows = unsafe fn(&[f32], &[f32], &mut [f32]);
 
-/// The f32 kernels of one level. Small and `Copy`: take it once per scan and keep it in a local.
+/// The kernels of one level. Small and `Copy`: take it once per scan and keep it in a local.
 ///
 /// For a scan use the `_rows` forms: they go through the function pointer once per batch, not once
 /// per row.
@@ -25,6 +26,13 @@ pub struct Kernels {
     l2: Pair,
     dot_rows: Rows,
     l2_rows: Rows,
+    pub(crate) nibble: nibble::Ops,
+    pub(crate) tables: tables::Ops,
+    pub(crate) hadamard: hadamard::Ops,
+    pub(crate) int8: int8::Ops,
+    pub(crate) tile: tile::Ops,
+    pub(crate) half: half::Ops,
+    pub(crate) bits: bits::Ops,
 }
 
 macro_rules! table {
@@ -35,6 +43,13 @@ macro_rules! table {
             l2: $module::pair::<true>,
             dot_rows: $module::rows::<false>,
             l2_rows: $module::rows::<true>,
+            nibble: nibble::Ops::at($level),
+            tables: tables::Ops::at($level),
+            hadamard: hadamard::Ops::at($level),
+            int8: int8::Ops::at($level),
+            tile: tile::Ops::at($level),
+            half: half::Ops::at($level),
+            bits: bits::Ops::at($level),
         }
     };
 }
@@ -59,7 +74,7 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => Some(table!(level, avx2)),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => Some(table!(level, avx512)),
+            Level::Avx512 | Level::Avx512Vnni => Some(table!(level, avx512)),
             #[cfg(target_arch = "aarch64")]
             Level::Neon => Some(table!(level, neon)),
             #[allow(unreachable_patterns)]

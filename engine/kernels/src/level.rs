@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-/// Environment variable that forces a level: `scalar`, `avx2`, `avx512`, `neon` or `auto` (any
-/// case).
+/// Environment variable that forces a level: `scalar`, `avx2`, `avx512`, `avx512vnni`, `neon`
+/// or `auto` (any case).
 pub const ENV_LEVEL: &str = "ELANUS_KERNELS";
 
 /// An instruction set that the kernels are written for. Every variant exists on every architecture,
@@ -14,10 +14,12 @@ pub const ENV_LEVEL: &str = "ELANUS_KERNELS";
 pub enum Level {
     /// Plain loops: the reference, on every CPU.
     Scalar,
-    /// x86-64 with AVX2 and FMA: 8 lanes of f32.
+    /// x86-64 with AVX2, FMA, F16C and POPCNT: 8 lanes of f32.
     Avx2,
-    /// x86-64 with AVX-512F: 16 lanes of f32.
+    /// x86-64 with AVX-512 F, BW, VL and DQ: 16 lanes of f32.
     Avx512,
+    /// The same with AVX-512 VNNI and VPOPCNTDQ: sums of bytes and counts of bits in one step.
+    Avx512Vnni,
     /// aarch64 with NEON: 4 lanes of f32.
     Neon,
 }
@@ -39,7 +41,8 @@ struct Choice {
 
 impl Level {
     /// All levels, narrowest first.
-    pub const ALL: [Level; 4] = [Level::Scalar, Level::Neon, Level::Avx2, Level::Avx512];
+    pub const ALL: [Level; 5] =
+        [Level::Scalar, Level::Neon, Level::Avx2, Level::Avx512, Level::Avx512Vnni];
 
     /// The name as [`ENV_LEVEL`] takes it.
     pub fn name(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Level {
             Level::Scalar => "scalar",
             Level::Avx2 => "avx2",
             Level::Avx512 => "avx512",
+            Level::Avx512Vnni => "avx512vnni",
             Level::Neon => "neon",
         }
     }
@@ -130,11 +134,28 @@ fn cpu_has(level: Level) -> bool {
     match level {
         Level::Scalar => true,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-        // The AVX-512 kernels narrow to 256 bits when they reduce, and rustc counts avx2 and fma as
-        // part of avx512f.
+        Level::Avx2 => {
+            is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+                && is_x86_feature_detected!("popcnt")
+        }
+        // A wider level reuses kernels of the narrower ones, and the AVX-512 kernels narrow to 256
+        // bits when they reduce.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => is_x86_feature_detected!("avx512f") && cpu_has(Level::Avx2),
+        Level::Avx512 => {
+            is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && cpu_has(Level::Avx2)
+        }
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512Vnni => {
+            is_x86_feature_detected!("avx512vnni")
+                && is_x86_feature_detected!("avx512vpopcntdq")
+                && cpu_has(Level::Avx512)
+        }
         #[cfg(target_arch = "aarch64")]
         Level::Neon => std::arch::is_aarch64_feature_detected!("neon"),
         #[allow(unreachable_patterns)]
@@ -152,7 +173,7 @@ impl fmt::Display for LevelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LevelError::Unknown(v) => {
-                write!(f, "{v:?} is not one of scalar, avx2, avx512, neon, auto")
+                write!(f, "{v:?} is not one of scalar, avx2, avx512, avx512vnni, neon, auto")
             }
             LevelError::Unavailable(level) => write!(f, "this CPU does not have {level}"),
         }
@@ -173,6 +194,10 @@ mod tests {
         }
         assert_eq!(choose(Some("Scalar"), &has), Ok(Level::Scalar));
         assert_eq!(choose(Some("avx512"), &has), Err(LevelError::Unavailable(Level::Avx512)));
+        for level in Level::ALL {
+            assert_eq!(choose(Some(level.name()), &Level::ALL), Ok(level));
+        }
+        assert_eq!(choose(None, &Level::ALL), Ok(Level::Avx512Vnni));
         assert_eq!(choose(Some("sse9"), &has), Err(LevelError::Unknown("sse9".into())));
     }
 
@@ -188,7 +213,7 @@ mod tests {
         let neon = "detected avx2 of scalar avx2, using avx2 instead: this CPU does not have neon";
         assert_eq!(line("neon"), format!("{head} neon, {neon}"));
         assert!(line("fast").ends_with(
-            "using avx2 instead: \"fast\" is not one of scalar, avx2, avx512, neon, auto"
+            "using avx2 instead: \"fast\" is not one of scalar, avx2, avx512, avx512vnni, neon, auto"
         ));
         assert!(level_report().contains(Level::used().name()));
     }

@@ -1,5 +1,11 @@
 //! Every level of this CPU against the f64 forms, over shapes and values that break vector code.
 
+mod bytes;
+mod hadamard;
+mod half;
+mod nibble;
+mod tile;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -12,6 +18,22 @@ fn seed() -> u64 {
 
 fn levels() -> impl Iterator<Item = Kernels> {
     Level::available().iter().filter_map(|l| Kernels::at(*l))
+}
+
+/// Bits for comparison; all NaNs are alike, for which of them an operation gives is not laid down.
+fn bits_of(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() }).collect()
+}
+
+/// A float that is ordinary, of any magnitude, a denormal or anything at all, as the turn says.
+fn wild(rng: &mut StdRng, turn: u32) -> f32 {
+    match turn % 8 {
+        0..=3 => rng.random_range(-1.0..1.0),
+        4 => rng.random_range(-1.0f32..1.0) * 2f32.powi(rng.random_range(-100..100)),
+        5 => f32::from_bits(rng.random_range(0..0x0080_0000)),
+        6 if rng.random_bool(0.95) => rng.random_range(-1e38..1e38),
+        _ => f32::from_bits(rng.random()),
+    }
 }
 
 fn dims() -> impl Iterator<Item = usize> {

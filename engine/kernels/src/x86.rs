@@ -30,32 +30,32 @@ fn prefetch(p: *const f32) {
 pub(crate) mod avx512 {
     use super::*;
 
-    type V = __m512;
-    const LANES: usize = 16;
+    pub(crate) type V = __m512;
+    pub(crate) const LANES: usize = 16;
     /// With four rows: 8 chains, as many as two FMA units with a latency of 4 keep busy.
     const ACCS: usize = 2;
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn zero() -> V {
+    pub(crate) fn zero() -> V {
         _mm512_setzero_ps()
     }
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn add(a: V, b: V) -> V {
+    pub(crate) fn add(a: V, b: V) -> V {
         _mm512_add_ps(a, b)
     }
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn sub(a: V, b: V) -> V {
+    pub(crate) fn sub(a: V, b: V) -> V {
         _mm512_sub_ps(a, b)
     }
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn fma(a: V, b: V, acc: V) -> V {
+    pub(crate) fn fma(a: V, b: V, acc: V) -> V {
         _mm512_fmadd_ps(a, b, acc)
     }
 
@@ -63,7 +63,7 @@ pub(crate) mod avx512 {
     /// `p` must be readable for 16 values.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn load(p: *const f32) -> V {
+    pub(crate) unsafe fn load(p: *const f32) -> V {
         // SAFETY: as the caller promises; the load needs no alignment.
         unsafe { _mm512_loadu_ps(p) }
     }
@@ -72,7 +72,7 @@ pub(crate) mod avx512 {
     /// `p` must be readable for `n` values, `n < 16`.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    unsafe fn load_tail(p: *const f32, n: usize) -> V {
+    pub(crate) unsafe fn load_tail(p: *const f32, n: usize) -> V {
         // SAFETY: lanes outside the mask are not accessed, they cannot fault.
         unsafe { _mm512_maskz_loadu_ps(((1u32 << n) - 1) as __mmask16, p) }
     }
@@ -87,7 +87,7 @@ pub(crate) mod avx512 {
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn sum4(v: [V; 4]) -> [f32; 4] {
+    pub(crate) fn sum4(v: [V; 4]) -> [f32; 4] {
         sum4_128([fold(v[0]), fold(v[1]), fold(v[2]), fold(v[3])])
     }
 
@@ -97,8 +97,8 @@ pub(crate) mod avx512 {
 pub(crate) mod avx2 {
     use super::*;
 
-    type V = __m256;
-    const LANES: usize = 8;
+    pub(crate) type V = __m256;
+    pub(crate) const LANES: usize = 8;
     /// With four rows: 8 chains, which with the query and the differences just fit 16 registers.
     const ACCS: usize = 2;
     /// Eight set lanes, then eight clear ones: read from `8 - n`, it is a mask of the first `n`.
@@ -106,25 +106,25 @@ pub(crate) mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    fn zero() -> V {
+    pub(crate) fn zero() -> V {
         _mm256_setzero_ps()
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    fn add(a: V, b: V) -> V {
+    pub(crate) fn add(a: V, b: V) -> V {
         _mm256_add_ps(a, b)
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    fn sub(a: V, b: V) -> V {
+    pub(crate) fn sub(a: V, b: V) -> V {
         _mm256_sub_ps(a, b)
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    fn fma(a: V, b: V, acc: V) -> V {
+    pub(crate) fn fma(a: V, b: V, acc: V) -> V {
         _mm256_fmadd_ps(a, b, acc)
     }
 
@@ -132,7 +132,7 @@ pub(crate) mod avx2 {
     /// `p` must be readable for 8 values.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn load(p: *const f32) -> V {
+    pub(crate) unsafe fn load(p: *const f32) -> V {
         // SAFETY: as the caller promises; the load needs no alignment.
         unsafe { _mm256_loadu_ps(p) }
     }
@@ -141,7 +141,7 @@ pub(crate) mod avx2 {
     /// `p` must be readable for `n` values, `n < 8`.
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn load_tail(p: *const f32, n: usize) -> V {
+    pub(crate) unsafe fn load_tail(p: *const f32, n: usize) -> V {
         // SAFETY: n < 8, so the eight mask values lie inside TAIL; lanes outside the mask are not
         // accessed.
         unsafe { _mm256_maskload_ps(p, _mm256_loadu_si256(TAIL.as_ptr().add(8 - n).cast())) }
@@ -149,7 +149,7 @@ pub(crate) mod avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma")]
-    fn sum4(v: [V; 4]) -> [f32; 4] {
+    pub(crate) fn sum4(v: [V; 4]) -> [f32; 4] {
         sum4_128([fold_256(v[0]), fold_256(v[1]), fold_256(v[2]), fold_256(v[3])])
     }
 

@@ -26,11 +26,12 @@
 //! let answer = snapshot
 //!     .search(&SearchRequest {
 //!         field: "vector".into(),
-//!         queries: Arc::new(vec![vec![0.9, 0.1]]),
+//!         queries: Arc::new(vec![vec![0.9, 0.1]].into()),
 //!         metric: Metric::L2,
 //!         top_k: 1,
 //!         select: Selection::default(),
 //!         range: None,
+//!         effort: Effort::DEFAULT,
 //!     })
 //!     .await?;
 //! let rows: Vec<RowAddress> = answer.hits[0].iter().map(|hit| hit.row).collect();
@@ -48,7 +49,8 @@ mod maintenance;
 
 pub use crate::collection::rows::{DEFAULT_PARTITION, Rows, Written};
 pub use crate::collection::{Collection, CollectionStats, SegmentInfo};
-pub use crate::index::{Metric, ScoreRange};
+pub use crate::core::effort::Effort;
+pub use crate::index::{Metric, Queries, Query, ScoreRange, VectorValues, VectorView, bit_score};
 pub use crate::lsm::gc::GcReport;
 pub use crate::lsm::info::CollectionInfo;
 pub use crate::lsm::manifest::{IndexInfo, PartitionInfo};
@@ -65,5 +67,5 @@ pub(crate) use maintenance::MaintenanceEngine;
 /// The score of one pair of vectors as searches report it (before rounding to 32 bits): the same on every
 /// processor. L2 is the squared distance; a zero vector has cosine 0.
 pub fn vector_score(metric: Metric, query: &[f32], row: &[f32]) -> f64 {
-    elanus_kernels::exact_score(metric, query, row)
+    metric.dense().map_or(f64::NAN, |metric| elanus_kernels::exact_score(metric, query, row))
 }

@@ -98,17 +98,30 @@ fn check_type(data_type: &DataType, limits: &LimitSettings) -> Result<(), String
                 ));
             }
             match element.as_ref() {
-                DataType::Array { .. } | DataType::Json | DataType::FloatVector { .. } => {
-                    Err(format!("element type {} is not supported", element.display_name()))
-                }
+                DataType::Array { .. } | DataType::Json => Err(no_element(element)),
+                vector if vector.is_vector() => Err(no_element(element)),
                 scalar => check_type(scalar, limits),
             }
         }
-        DataType::FloatVector { dim } if !(1..=limits.max_dim).contains(dim) => {
-            Err(format!("invalid dimension: {dim}. should be in range 1 ~ {}", limits.max_dim))
-        }
-        _ => Ok(()),
+        vector => vector.vector_dim().map_or(Ok(()), |dim| check_dim(vector, dim, limits)),
     }
+}
+
+fn no_element(element: &DataType) -> String {
+    format!("element type {} is not supported", element.display_name())
+}
+
+/// A vector of bits may have eight times as many dimensions: it is not larger.
+fn check_dim(data_type: &DataType, dim: u32, limits: &LimitSettings) -> Result<(), String> {
+    let binary = data_type.is_binary_vector();
+    let most = if binary { limits.max_dim.saturating_mul(8) } else { limits.max_dim };
+    if !(1..=most).contains(&dim) {
+        return Err(format!("invalid dimension: {dim}. should be in range 1 ~ {most}"));
+    }
+    if binary && dim % 8 != 0 {
+        return Err(format!("invalid dimension: {dim}. should be multiple of 8."));
+    }
+    Ok(())
 }
 
 fn default_fits(data_type: &DataType, value: &DefaultValue) -> bool {

@@ -1,5 +1,6 @@
 //! The words of the engine: errors, schema, keys, row sets, time, settings. Knows nothing of storage.
 
+pub mod effort;
 pub mod error;
 pub mod filter;
 pub mod key;
@@ -9,3 +10,4 @@ pub mod schema;
 pub mod settings;
 pub mod time;
 pub mod validate;
+pub mod vectors;

@@ -13,7 +13,8 @@ use super::error::{Error, Result, Subject, nearest_name};
 pub const DYNAMIC_FIELD: &str = "$meta";
 /// Name of the hidden column with the commit timestamp in segment files.
 pub const TIMESTAMP_FIELD: &str = "_ts";
-/// Key of Arrow field metadata: `json` marks a text column that holds JSON.
+/// Key of Arrow field metadata: `json` marks a text column that holds JSON, `bfloat16_vector` and
+/// `binary_vector` what fixed-size binary values are.
 pub const TYPE_METADATA: &str = "elanus:type";
 /// Key of Arrow field metadata: the field's default as text.
 pub const DEFAULT_METADATA: &str = "elanus:default";
@@ -56,6 +57,37 @@ pub enum DataType {
         /// Number of dimensions.
         dim: u32,
     },
+    /// `dim` IEEE 16-bit floats.
+    Float16Vector {
+        /// Number of dimensions.
+        dim: u32,
+    },
+    /// `dim` 16-bit floats with the exponent of 32-bit ones, little-endian.
+    BFloat16Vector {
+        /// Number of dimensions.
+        dim: u32,
+    },
+    /// `dim` signed bytes.
+    Int8Vector {
+        /// Number of dimensions.
+        dim: u32,
+    },
+    /// `dim` bits; bit `i` is bit `i % 8`, lowest first, of byte `i / 8`.
+    BinaryVector {
+        /// Number of dimensions, a multiple of 8.
+        dim: u32,
+    },
+}
+
+/// A list of `dim` values for each row.
+fn fixed_list(element: ArrowType, dim: u32) -> ArrowType {
+    let item = Arc::new(ArrowField::new("item", element, true));
+    ArrowType::FixedSizeList(item, i32::try_from(dim).unwrap_or(i32::MAX))
+}
+
+/// `size` bytes for each row.
+fn fixed_bytes(size: u64) -> ArrowType {
+    ArrowType::FixedSizeBinary(i32::try_from(size).unwrap_or(i32::MAX))
 }
 
 impl DataType {
@@ -73,16 +105,55 @@ impl DataType {
             Self::Array { element, .. } => {
                 ArrowType::List(Arc::new(ArrowField::new("item", element.to_arrow(), true)))
             }
-            Self::FloatVector { dim } => ArrowType::FixedSizeList(
-                Arc::new(ArrowField::new("item", ArrowType::Float32, true)),
-                i32::try_from(*dim).unwrap_or(i32::MAX),
-            ),
+            Self::FloatVector { dim } => fixed_list(ArrowType::Float32, *dim),
+            Self::Float16Vector { dim } => fixed_list(ArrowType::Float16, *dim),
+            Self::Int8Vector { dim } => fixed_list(ArrowType::Int8, *dim),
+            Self::BFloat16Vector { dim } => fixed_bytes(2 * u64::from(*dim)),
+            Self::BinaryVector { dim } => fixed_bytes(u64::from(*dim) / 8),
         }
     }
 
     /// Whether values are vectors.
     pub fn is_vector(&self) -> bool {
-        matches!(self, Self::FloatVector { .. })
+        self.vector_dim().is_some()
+    }
+
+    /// Whether values are vectors of bits.
+    pub fn is_binary_vector(&self) -> bool {
+        matches!(self, Self::BinaryVector { .. })
+    }
+
+    /// Number of dimensions of a vector type (bits of a BinaryVector).
+    pub fn vector_dim(&self) -> Option<u32> {
+        match self {
+            Self::FloatVector { dim }
+            | Self::Float16Vector { dim }
+            | Self::BFloat16Vector { dim }
+            | Self::Int8Vector { dim }
+            | Self::BinaryVector { dim } => Some(*dim),
+            _ => None,
+        }
+    }
+
+    /// Bytes of one value of a vector type.
+    pub fn vector_bytes(&self) -> Option<u64> {
+        match self {
+            Self::FloatVector { dim } => Some(4 * u64::from(*dim)),
+            Self::Float16Vector { dim } | Self::BFloat16Vector { dim } => Some(2 * u64::from(*dim)),
+            Self::Int8Vector { dim } => Some(u64::from(*dim)),
+            Self::BinaryVector { dim } => Some(u64::from(*dim) / 8),
+            _ => None,
+        }
+    }
+
+    /// What Arrow field metadata says beyond the Arrow type.
+    fn type_mark(&self) -> Option<&'static str> {
+        match self {
+            Self::Json => Some("json"),
+            Self::BFloat16Vector { .. } => Some("bfloat16_vector"),
+            Self::BinaryVector { .. } => Some("binary_vector"),
+            _ => None,
+        }
     }
 
     /// Whether values are integers.
@@ -98,6 +169,10 @@ impl DataType {
                 format!("Array<{}>({max_capacity})", element.display_name())
             }
             Self::FloatVector { dim } => format!("FloatVector({dim})"),
+            Self::Float16Vector { dim } => format!("Float16Vector({dim})"),
+            Self::BFloat16Vector { dim } => format!("BFloat16Vector({dim})"),
+            Self::Int8Vector { dim } => format!("Int8Vector({dim})"),
+            Self::BinaryVector { dim } => format!("BinaryVector({dim})"),
             other => format!("{other:?}"),
         }
     }
@@ -202,11 +277,11 @@ impl FieldSchema {
         self
     }
 
-    /// The Arrow field; JSON carries the metadata `elanus:type = json`.
+    /// The Arrow field; where the Arrow type does not say all, metadata `elanus:type` does.
     pub fn to_arrow(&self) -> ArrowField {
         let mut metadata = std::collections::HashMap::new();
-        if self.data_type == DataType::Json {
-            metadata.insert(TYPE_METADATA.to_string(), "json".to_string());
+        if let Some(mark) = self.data_type.type_mark() {
+            metadata.insert(TYPE_METADATA.to_string(), mark.to_string());
         }
         if let Some(default) = &self.default_value {
             metadata.insert(DEFAULT_METADATA.to_string(), default.to_text());

@@ -176,7 +176,7 @@ pub struct LimitSettings {
     pub max_top_k: usize,
     /// Most query vectors of one search.
     pub max_queries: usize,
-    /// Most dimensions of a vector.
+    /// Most dimensions of a vector; one of bits may have eight times as many.
     pub max_dim: u32,
     /// Most fields of a collection.
     pub max_fields: usize,

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float32Array, Int64Array, ListArray, RecordBatch, StringArray,
-    new_null_array,
+    Array, ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, StringArray, new_null_array,
 };
 use arrow::compute;
 use arrow::datatypes::{DataType as ArrowType, Float32Type, Float64Type, SchemaRef};
@@ -14,6 +13,7 @@ use super::schema::{
     CollectionSchema, DEFAULT_METADATA, DYNAMIC_FIELD, DataType, DefaultValue, FieldSchema,
 };
 use super::settings::LimitSettings;
+use super::vectors::{VectorValues, VectorView};
 
 /// Checks columns by name and returns them in the schema's order, complete.
 ///
@@ -146,7 +146,7 @@ fn check_column(
         DataType::Array { element, max_capacity } => {
             check_array(field, &column, element, *max_capacity)?;
         }
-        DataType::FloatVector { .. } => check_vector(field, &column)?,
+        vector if vector.is_vector() => check_vector(field, &column)?,
         DataType::Float | DataType::Double => check_finite(field, &column)?,
         _ => {}
     }
@@ -184,8 +184,8 @@ fn retype(field: &FieldSchema, column: &ArrayRef) -> Result<ArrayRef> {
                     format!(
                         "vector dimension mismatch, expected vector size(byte) {}, actual {}. \
                          (field {}: dim {want_dim}, the data has {dim})",
-                        4 * want_dim,
-                        4 * dim,
+                        byte_width(want.data_type()) * want_dim,
+                        byte_width(want.data_type()) * dim,
                         field.name
                     ),
                 ));
@@ -193,6 +193,17 @@ fn retype(field: &FieldSchema, column: &ArrayRef) -> Result<ArrayRef> {
             if child.data_type() != want.data_type() {
                 return Err(mismatch());
             }
+        }
+        (ArrowType::FixedSizeBinary(bytes), ArrowType::FixedSizeBinary(want)) => {
+            return Err(Error::invalid(
+                Subject::Field,
+                format!(
+                    "vector dimension mismatch, expected vector size(byte) {want}, actual {bytes}. \
+                     (field {}: {})",
+                    field.name,
+                    field.data_type.display_name()
+                ),
+            ));
         }
         (ArrowType::List(child), ArrowType::List(want))
             if child.data_type() == want.data_type() => {}
@@ -291,40 +302,56 @@ fn check_array(
     Ok(())
 }
 
-/// Refuses vectors with a value that is not finite.
+fn byte_width(element: &ArrowType) -> i32 {
+    element.primitive_width().and_then(|w| i32::try_from(w).ok()).unwrap_or(1)
+}
+
+/// Refuses vectors with a value that is missing or not finite.
 pub fn check_vector(field: &FieldSchema, column: &ArrayRef) -> Result<()> {
-    let vectors = column.as_fixed_size_list();
-    let values: &Float32Array = vectors.values().as_primitive::<Float32Type>();
-    let dim = usize::try_from(vectors.value_length()).unwrap_or(0);
-    let start = vectors.offset() * dim;
-    if let Some(nulls) = vectors.values().nulls().filter(|n| n.null_count() > 0) {
-        let bad = |at: &usize| nulls.is_null(start + *at) && vectors.is_valid(*at / dim.max(1));
+    let dim = field.data_type.vector_dim().unwrap_or(0).max(1) as usize;
+    if let Some(vectors) = column.as_fixed_size_list_opt()
+        && let Some(nulls) = vectors.values().nulls().filter(|n| n.null_count() > 0)
+    {
+        let bad = |at: &usize| nulls.is_null(*at) && vectors.is_valid(*at / dim);
         if let Some(at) = (0..vectors.len() * dim).find(bad) {
             return Err(Error::invalid(
                 Subject::Field,
-                format!(
-                    "an element of a vector is null: field {}, row {}",
-                    field.name,
-                    at / dim.max(1)
-                ),
+                format!("an element of a vector is null: field {}, row {}", field.name, at / dim),
             ));
         }
     }
-    // The sum of zero times each value is NaN exactly if one is not finite; it needs no branch.
-    let values = &values.values()[start..start + vectors.len() * dim];
-    if values.iter().map(|v| v * 0.0).sum::<f32>() == 0.0 {
-        return Ok(());
+    let vectors = VectorView::of(column.as_ref(), &field.data_type)?;
+    let Some((row, value)) = first_not_finite(&vectors, column.as_ref()) else { return Ok(()) };
+    let why = match field.data_type {
+        DataType::Float16Vector { .. } => "float16 vector contain nan or infinity value.".into(),
+        DataType::BFloat16Vector { .. } => "bfloat16 vector contain nan or infinity value.".into(),
+        _ => format!("value '{value}' is not a number or infinity:"),
+    };
+    Err(Error::invalid(Subject::Field, format!("{why} field {}, row {row}", field.name)))
+}
+
+/// The first value of a row that is there which is not finite, and its row.
+fn first_not_finite(vectors: &VectorView<'_>, column: &dyn Array) -> Option<(usize, f32)> {
+    let odd = match vectors.values {
+        // The sum of zero times each value is NaN exactly if one is not finite; it needs no branch.
+        VectorValues::F32(v) => v.iter().map(|v| v * 0.0).sum::<f32>() != 0.0,
+        // All bits of the exponent set.
+        VectorValues::F16(v) => v.iter().any(|v| v & 0x7c00 == 0x7c00),
+        VectorValues::Bf16(v) => {
+            v.chunks_exact(2).any(|v| v[1] & 0x7f == 0x7f && v[0] & 0x80 == 0x80)
+        }
+        VectorValues::Int8(_) | VectorValues::Bits(_) => false,
+    };
+    if !odd {
+        return None;
     }
-    let bad = |at: &usize| !values[*at].is_finite() && vectors.is_valid(*at / dim.max(1));
-    let Some(at) = (0..values.len()).find(bad) else { return Ok(()) };
-    let row = at / dim.max(1);
-    Err(Error::invalid(
-        Subject::Field,
-        format!(
-            "value '{}' is not a number or infinity: field {}, row {row}",
-            values[at], field.name
-        ),
-    ))
+    let mut buffer = Vec::new();
+    let rows = (0..vectors.rows).filter(|row| column.is_valid(*row));
+    rows.filter_map(|row| {
+        let values = vectors.block(row..row + 1, &mut buffer);
+        values.iter().find(|v| !v.is_finite()).map(|v| (row, *v))
+    })
+    .next()
 }
 
 fn check_finite(field: &FieldSchema, column: &ArrayRef) -> Result<()> {

@@ -3,14 +3,17 @@
 //! The scan runs in single precision with a margin of extra candidates; those are scored again in double
 //! precision by one sequential reference, so that a score does not depend on the processor.
 
-use elanus_kernels::{Kernels, Metric, exact_score};
+use elanus_kernels::{Kernels, Metric as DenseMetric, exact_score};
 
 use super::topk::{Candidate, TopK};
-use super::{ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex};
-use crate::core::error::{Error, Result, Subject};
+use super::{
+    Queries, Query, ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex, VectorValues,
+    flat_bits,
+};
+use crate::core::error::{Error, Result};
 
 /// Rows scored per step: their vectors stay in the cache while all queries of a batch see them.
-const BLOCK_ROWS: usize = 256;
+pub(super) const BLOCK_ROWS: usize = 256;
 /// Candidates beyond `top_k` that are scored again.
 const MARGIN: usize = 32;
 
@@ -24,50 +27,31 @@ impl VectorIndex for FlatIndex {
         unit: &SearchUnit<'_>,
         query: &UnitQuery<'_>,
     ) -> Result<(Vec<Vec<UnitHit>>, u64)> {
-        if let Some(wrong) = query.queries.iter().find(|q| q.len() != unit.dim) {
-            return Err(Error::invalid(
-                Subject::Field,
-                format!(
-                    "vector dimension mismatch, expected vector size(byte) {}, actual {}.",
-                    4 * unit.dim,
-                    4 * wrong.len()
-                ),
-            ));
-        }
-        let kept = query.top_k.saturating_add(MARGIN).min(unit.allowed.count());
-        let mut tops: Vec<TopK<'_>> =
-            query.queries.iter().map(|_| TopK::new(kept, unit.keys)).collect();
-        let mut scan = Scan::new(unit, query);
-        let mut scores = vec![0.0; BLOCK_ROWS];
-        for (from, to) in unit.allowed.runs() {
-            for start in (from..to).step_by(BLOCK_ROWS) {
-                let end = to.min(start + BLOCK_ROWS);
-                let rows = &unit.vectors[start * unit.dim..end * unit.dim];
-                scan.measure(rows);
-                for (at, top) in tops.iter_mut().enumerate() {
-                    let out = &mut scores[..end - start];
-                    scan.distances(at, rows, out);
-                    for (row, distance) in (start..end).zip(out) {
-                        top.push(*distance, row as u32);
-                    }
-                }
+        let dim = unit.vectors.dim;
+        let hits = match (query.queries, unit.vectors.values, query.metric.dense()) {
+            (Queries::Binary(queries), VectorValues::Bits(bits), None)
+                if queries.iter().all(|q| q.len() == dim / 8) =>
+            {
+                flat_bits::search(unit, query, queries, bits)
             }
-        }
-        let answers = tops.into_iter().zip(query.queries).map(|(top, vector)| {
-            let candidates = top.into_sorted();
-            let all = candidates.len() == unit.allowed.count();
-            if all || query.range.is_some() || scan.apart(query.top_k, &candidates, vector) {
-                return finish(unit, query, candidates.iter().map(|c| c.row), vector);
+            (Queries::Dense(queries), values, Some(metric))
+                if !matches!(values, VectorValues::Bits(_))
+                    && queries.iter().all(|q| q.len() == dim) =>
+            {
+                Scan::new(unit, query, queries, metric).search()
             }
-            finish(unit, query, unit.allowed.iter().map(|row| row as u32), vector)
-        });
-        Ok((answers.collect(), (unit.allowed.count() * query.queries.len()) as u64))
+            _ => return Err(Error::internal("the queries of a search do not fit the vectors")),
+        };
+        Ok((hits, (unit.allowed.count() * query.queries.len()) as u64))
     }
 }
 
 struct Scan<'a> {
     kernels: Kernels,
+    unit: &'a SearchUnit<'a>,
     query: &'a UnitQuery<'a>,
+    queries: &'a [Vec<f32>],
+    metric: DenseMetric,
     dim: usize,
     /// Norms of the rows of the block, where the metric needs them.
     norms: Vec<f32>,
@@ -78,20 +62,60 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(unit: &SearchUnit<'_>, query: &'a UnitQuery<'a>) -> Self {
+    fn new(
+        unit: &'a SearchUnit<'a>,
+        query: &'a UnitQuery<'a>,
+        queries: &'a [Vec<f32>],
+        metric: DenseMetric,
+    ) -> Self {
         Self {
             kernels: Kernels::best(),
+            unit,
             query,
-            dim: unit.dim,
+            queries,
+            metric,
+            dim: unit.vectors.dim,
             norms: Vec::with_capacity(BLOCK_ROWS),
             longest: 0.0,
             odd: false,
         }
     }
 
+    fn search(mut self) -> Vec<Vec<UnitHit>> {
+        let (unit, query) = (self.unit, self.query);
+        let kept = query.top_k.saturating_add(MARGIN).min(unit.allowed.count());
+        let mut tops: Vec<TopK<'_>> =
+            self.queries.iter().map(|_| TopK::new(kept, unit.keys)).collect();
+        let mut scores = vec![0.0; BLOCK_ROWS];
+        let mut widened = Vec::new();
+        for (from, to) in unit.allowed.runs() {
+            for start in (from..to).step_by(BLOCK_ROWS) {
+                let end = to.min(start + BLOCK_ROWS);
+                let rows = unit.vectors.block(start..end, &mut widened);
+                self.measure(rows);
+                for (vector, top) in self.queries.iter().zip(&mut tops) {
+                    let out = &mut scores[..end - start];
+                    self.distances(vector, rows, out);
+                    for (row, distance) in (start..end).zip(out) {
+                        top.push(*distance, row as u32);
+                    }
+                }
+            }
+        }
+        let answers = tops.into_iter().zip(self.queries).map(|(top, vector)| {
+            let candidates = top.into_sorted();
+            let all = candidates.len() == unit.allowed.count();
+            if all || query.range.is_some() || self.apart(query.top_k, &candidates, vector) {
+                return finish(unit, query, candidates.iter().map(|c| c.row), vector);
+            }
+            finish(unit, query, unit.allowed.iter().map(|row| row as u32), vector)
+        });
+        answers.collect()
+    }
+
     /// Takes the norms of a block, once for all queries.
     fn measure(&mut self, rows: &[f32]) {
-        if self.query.metric == Metric::L2 || self.query.range.is_some() {
+        if self.metric == DenseMetric::L2 || self.query.range.is_some() {
             return;
         }
         self.norms.clear();
@@ -115,14 +139,14 @@ impl<'a> Scan<'a> {
         let squared = self.kernels.norm_squared(query);
         let odd = self.odd || (!in_range(squared) && query.iter().any(|v| *v != 0.0));
         let relative = self.dim as f32 * f32::EPSILON;
-        let error = match self.query.metric {
-            Metric::L2 => relative * last.distance.abs(),
-            Metric::Cosine => relative,
-            Metric::Ip => relative * squared.sqrt() * self.longest,
+        let error = match self.metric {
+            DenseMetric::L2 => relative * last.distance.abs(),
+            DenseMetric::Cosine => relative,
+            DenseMetric::Ip => relative * squared.sqrt() * self.longest,
         };
         // Below the smallest normal number, rounding is no longer relative.
         let error = error + self.dim as f32 * f32::MIN_POSITIVE;
-        let odd = odd && self.query.metric != Metric::L2;
+        let odd = odd && self.metric != DenseMetric::L2;
         !odd && last.distance - answer.distance > 2.0 * error
     }
 
@@ -131,7 +155,7 @@ impl<'a> Scan<'a> {
     fn exact_distances(&self, range: ScoreRange, query: &[f32], rows: &[f32], out: &mut [f32]) {
         let metric = self.query.metric;
         for (distance, row) in out.iter_mut().zip(rows.chunks_exact(self.dim.max(1))) {
-            let score = exact_score(metric, query, row);
+            let score = exact_score(self.metric, query, row);
             *distance = match (range.holds(metric, score), metric.higher_is_nearer()) {
                 (false, _) => f32::INFINITY,
                 (true, true) => -score as f32,
@@ -141,15 +165,14 @@ impl<'a> Scan<'a> {
     }
 
     /// Distances (smaller is nearer) of a block of rows to a query.
-    fn distances(&self, at: usize, rows: &[f32], out: &mut [f32]) {
-        let query = &self.query.queries[at];
+    fn distances(&self, query: &[f32], rows: &[f32], out: &mut [f32]) {
         if let Some(range) = self.query.range {
             return self.exact_distances(range, query, rows, out);
         }
-        match self.query.metric {
-            Metric::L2 => self.kernels.l2_rows(query, rows, out),
-            Metric::Ip => self.kernels.dot_rows(query, rows, out),
-            Metric::Cosine => {
+        match self.metric {
+            DenseMetric::L2 => self.kernels.l2_rows(query, rows, out),
+            DenseMetric::Ip => self.kernels.dot_rows(query, rows, out),
+            DenseMetric::Cosine => {
                 self.kernels.dot_rows(query, rows, out);
                 let query_norm = self.kernels.norm_squared(query).sqrt();
                 for (score, norm) in out.iter_mut().zip(&self.norms) {
@@ -158,7 +181,7 @@ impl<'a> Scan<'a> {
                 }
             }
         }
-        if self.query.metric.higher_is_nearer() {
+        if self.metric.higher_is_nearer() {
             out.iter_mut().for_each(|s| *s = -*s);
         }
     }
@@ -167,11 +190,6 @@ impl<'a> Scan<'a> {
 /// Whether a squared norm is so far from both ends of single precision that no part of it was lost.
 fn in_range(squared: f32) -> bool {
     (1e-30..1e30).contains(&squared)
-}
-
-fn row_of<'a>(unit: &SearchUnit<'a>, row: u32) -> &'a [f32] {
-    let at = row as usize * unit.dim;
-    &unit.vectors[at..at + unit.dim]
 }
 
 /// The best of some rows by their exact scores.
@@ -183,8 +201,10 @@ fn finish(
 ) -> Vec<UnitHit> {
     let mut exact = TopK::new(query.top_k, unit.keys);
     let sign = if query.metric.higher_is_nearer() { -1.0 } else { 1.0 };
+    let mut widened = Vec::new();
     for row in rows {
-        let score = exact_score(query.metric, vector, row_of(unit, row));
+        let vector = Query::Dense(vector);
+        let score = unit.vectors.exact_score_with(query.metric, vector, row as usize, &mut widened);
         if query.range.is_none_or(|r| r.holds(query.metric, score)) {
             exact.push((sign * score) as f32, row);
         }
@@ -198,13 +218,14 @@ mod tests {
     use super::*;
     use crate::core::key::Keys;
     use crate::core::rowset::RowSet;
+    use crate::index::{Metric, VectorView};
     use arrow::array::Int64Array;
 
     fn search(metric: Metric, range: Option<ScoreRange>, allowed: &RowSet) -> Vec<(u32, f32)> {
         let vectors = [0.0, 1.0, 1.0, 1.0, 3.0, 4.0, -1.0, 0.0];
         let keys = Keys::Int(Int64Array::from(vec![0, 1, 2, 3]));
-        let unit = SearchUnit { vectors: &vectors, dim: 2, allowed, keys: &keys };
-        let queries = [vec![1.0, 1.0]];
+        let unit = SearchUnit { vectors: VectorView::of_floats(&vectors, 2), allowed, keys: &keys };
+        let queries = Queries::Dense(vec![vec![1.0, 1.0]]);
         let query = UnitQuery { queries: &queries, metric, top_k: 10, range };
         let (hits, _) = FlatIndex.search(&unit, &query).unwrap();
         hits[0].iter().map(|h| (h.row, h.score)).collect()
@@ -235,9 +256,13 @@ mod tests {
         vectors.extend([2.0; 50]);
         let keys = Keys::Int(Int64Array::from_iter_values(0..150));
         let allowed = RowSet::all(150);
-        let unit = SearchUnit { vectors: &vectors, dim: 1, allowed: &allowed, keys: &keys };
+        let unit = SearchUnit {
+            vectors: VectorView::of_floats(&vectors, 1),
+            allowed: &allowed,
+            keys: &keys,
+        };
         let range = Some(ScoreRange { radius: 100.0, range_filter: Some(1.000_000_2) });
-        let queries = [vec![0.0]];
+        let queries = Queries::Dense(vec![vec![0.0]]);
         let query = UnitQuery { queries: &queries, metric: Metric::L2, top_k: 10, range };
         let (hits, _) = FlatIndex.search(&unit, &query).unwrap();
         assert_eq!(
@@ -252,8 +277,12 @@ mod tests {
             (0..1_000).flat_map(|n| [0.25, 0.75, -0.5].map(|v| v * (n + 1) as f32)).collect();
         let keys = Keys::Int(Int64Array::from_iter_values((0..1_000).rev()));
         let allowed = RowSet::all(1_000);
-        let unit = SearchUnit { vectors: &vectors, dim: 3, allowed: &allowed, keys: &keys };
-        let queries = [vec![0.1, 0.9, 0.4]];
+        let unit = SearchUnit {
+            vectors: VectorView::of_floats(&vectors, 3),
+            allowed: &allowed,
+            keys: &keys,
+        };
+        let queries = Queries::Dense(vec![vec![0.1, 0.9, 0.4]]);
         let query = UnitQuery { queries: &queries, metric: Metric::Cosine, top_k: 10, range: None };
         let (hits, _) = FlatIndex.search(&unit, &query).unwrap();
         let first = hits[0][0].score;

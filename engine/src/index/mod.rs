@@ -1,21 +1,26 @@
 //! Vector search inside one unit of rows. The clustered index joins here as a second [`VectorIndex`].
 
+pub mod cluster;
 pub mod flat;
+mod flat_bits;
+mod metric;
+mod queries;
 pub mod topk;
+mod vectors;
 
 use crate::core::error::Result;
 use crate::core::key::Keys;
 use crate::core::rowset::RowSet;
 
-pub use elanus_kernels::Metric;
+pub use metric::{BitCounts, Metric};
+pub use queries::{Queries, Query};
+pub use vectors::{VectorValues, VectorView, bit_score};
 
 /// What one unit of rows offers to a search.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchUnit<'a> {
-    /// Row-major `[rows, dim]`.
-    pub vectors: &'a [f32],
-    /// Dimensions.
-    pub dim: usize,
+    /// Vectors of its rows.
+    pub vectors: VectorView<'a>,
     /// Rows that may be answered: filter, deletes and null vectors are taken off.
     pub allowed: &'a RowSet,
     /// Primary keys; equal scores are ordered by them.
@@ -25,8 +30,8 @@ pub struct SearchUnit<'a> {
 /// What a search asks of a unit.
 #[derive(Debug, Clone)]
 pub struct UnitQuery<'a> {
-    /// Each `dim` long.
-    pub queries: &'a [Vec<f32>],
+    /// Of the kind and dimension of the unit's vectors.
+    pub queries: &'a Queries,
     /// Metric.
     pub metric: Metric,
     /// Results of each query.
@@ -35,7 +40,7 @@ pub struct UnitQuery<'a> {
     pub range: Option<ScoreRange>,
 }
 
-/// Bounds on scores, in Milvus's sense: for L2 `range_filter <= score < radius`,
+/// Bounds on scores, in Milvus's sense: for L2, HAMMING and JACCARD `range_filter <= score < radius`,
 /// for IP and COSINE `radius < score <= range_filter`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScoreRange {

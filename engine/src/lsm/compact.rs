@@ -1,4 +1,4 @@
-//! Merges segments into one: the executor that obeys the planner.
+//! Reads what a compaction merges.
 
 use std::sync::Arc;
 
@@ -7,77 +7,58 @@ use arrow::compute;
 use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
 
+use super::layout::Rows;
 use crate::core::error::{Error, Result};
 use crate::core::rowset::RowSet;
 use crate::core::time::Timestamp;
-use crate::segment::files::SegmentFiles;
-use crate::segment::writer::{SegmentWriter, Written};
+use crate::index::cluster::Codebook;
 use crate::segment::{Segment, as_timestamps};
 
 /// In a row map: the row was dropped.
 pub const DROPPED: u32 = u32::MAX;
 
-/// What a merge made.
-#[derive(Debug)]
-pub struct Merged {
-    /// The new segment's files; none when no row was left.
-    pub written: Option<Written>,
-    /// For each input: the new row of each old row, or [`DROPPED`].
-    pub row_maps: Vec<Vec<u32>>,
-}
-
-/// What a merge is to do.
+/// Which rows are merged.
 pub struct MergeOrder<'a> {
-    /// Files of the store.
-    pub files: &'a SegmentFiles,
-    /// Fresh folder of the new segment.
-    pub folder: String,
     /// Columns of the new segment.
     pub storage_schema: &'a SchemaRef,
-    /// Primary key column.
-    pub key_column: &'a str,
     /// Rows deleted at or before this timestamp are dropped.
     pub at: Timestamp,
     /// Rows committed before this timestamp are past their time to live; 0: none.
     pub expire_before: Timestamp,
 }
 
-/// Streams the live rows of the inputs, oldest first, into a new segment; memory stays at a few batches.
-pub async fn merge(
+/// The rows of a merge.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// The rows that stay, oldest input first.
+    pub rows: Rows,
+    /// For each batch: its input, and the row of the input of each of its rows.
+    pub origins: Vec<(usize, Vec<u32>)>,
+}
+
+/// Reads the live rows of the inputs, oldest first.
+pub async fn gather(
     order: &MergeOrder<'_>,
     inputs: &[Arc<Segment>],
     mut progress: impl FnMut(u64),
-) -> Result<Merged> {
-    let mut writer = SegmentWriter::create(
-        order.files,
-        order.folder.clone(),
-        order.storage_schema,
-        order.key_column,
-    )
-    .await?;
-    let mut row_maps = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        match merge_one(order, input, &mut writer, &mut progress).await {
-            Ok(map) => row_maps.push(map),
-            Err(e) => {
-                writer.abort().await;
-                return Err(e);
-            }
-        }
+) -> Result<Gathered> {
+    let mut gathered = Gathered::default();
+    for (at, input) in inputs.iter().enumerate() {
+        gather_one(order, at, input, &mut gathered, &mut progress).await?;
     }
-    Ok(Merged { written: writer.finish().await?, row_maps })
+    Ok(gathered)
 }
 
-async fn merge_one(
+async fn gather_one(
     order: &MergeOrder<'_>,
+    at: usize,
     input: &Segment,
-    writer: &mut SegmentWriter<'_>,
+    gathered: &mut Gathered,
     progress: &mut impl FnMut(u64),
-) -> Result<Vec<u32>> {
+) -> Result<()> {
     // Or a damaged value would be given a good checksum.
     input.check_data().await?;
     let alive = input.alive_at(order.at);
-    let mut map = vec![DROPPED; input.identity.rows];
     let mut stream = std::pin::pin!(input.scan(order.storage_schema).await?);
     let mut start = 0;
     while let Some(batch) = stream.try_next().await? {
@@ -85,19 +66,53 @@ async fn merge_one(
             return Err(wrong_rows(input));
         }
         let keep = kept(order, &alive, start, &batch)?;
-        for (at, next) in keep.iter().zip(writer.rows() as u32..) {
-            map[start + at] = next;
-        }
+        let rows: Vec<u32> = keep.iter().map(|row| (start + row) as u32).collect();
         start += batch.num_rows();
         let mask = BooleanArray::new(keep.bits().clone(), None);
         let kept = if keep.is_all() { batch } else { compute::filter_record_batch(&batch, &mask)? };
-        writer.write(&kept).await?;
         progress(kept.num_rows() as u64);
+        if kept.num_rows() > 0 {
+            gathered.rows.batches.push(kept);
+            gathered.origins.push((at, rows));
+        }
     }
     if start != alive.rows() {
         return Err(wrong_rows(input));
     }
-    Ok(map)
+    Ok(())
+}
+
+impl Gathered {
+    /// Notes the codes that the rows have already under a field's codebook, so that they are copied.
+    pub async fn find_codes(&mut self, inputs: &[Arc<Segment>], field: &str, book: &Codebook) {
+        let mut codes = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let file = input.codes_file(field).filter(|f| f.codebook_version == book.version);
+            codes.push(match file {
+                Some(file) => input.codes(file, book).await.filter(|c| !c.is_flat()),
+                None => None,
+            });
+        }
+        let known =
+            self.origins.iter().map(|(input, rows)| Some((codes[*input].clone()?, rows.clone())));
+        self.rows.known = known.collect();
+    }
+
+    /// For each input the new row of each old row, or [`DROPPED`], from the new rows of each batch.
+    pub fn row_maps(
+        origins: &[(usize, Vec<u32>)],
+        new_rows: &[Vec<u32>],
+        inputs: &[Arc<Segment>],
+    ) -> Vec<Vec<u32>> {
+        let mut maps: Vec<Vec<u32>> =
+            inputs.iter().map(|input| vec![DROPPED; input.identity.rows]).collect();
+        for ((input, rows), new_rows) in origins.iter().zip(new_rows) {
+            for (old, new) in rows.iter().zip(new_rows) {
+                maps[*input][*old as usize] = *new;
+            }
+        }
+        maps
+    }
 }
 
 fn wrong_rows(input: &Segment) -> Error {

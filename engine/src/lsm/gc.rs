@@ -71,6 +71,10 @@ pub async fn find(
             let folder = Manifest::segment_folder(collection_id, segment.id);
             findings.named.extend(segment.files().map(|f| format!("{folder}/{}", f.name)));
         }
+        let folder = Manifest::folder(collection_id);
+        findings
+            .named
+            .extend(manifest.codebooks.iter().map(|c| format!("{folder}/{}", c.file.name)));
         if manifest.dropped {
             findings.dropped_ms = findings.versions.last().map(|(_, at)| *at);
         }

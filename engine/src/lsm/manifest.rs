@@ -61,20 +61,22 @@ pub struct SegmentMeta {
     pub schema_ts: Timestamp,
     /// Smallest and largest primary key; none in a segment of no rows.
     pub key_range: Option<(Key, Key)>,
-    /// Codebook its rows are ordered by; 0: none.
-    pub codebook_version: u64,
+    /// Codes of its vectors, by field; a field without is scanned.
+    pub indexes: Vec<VectorIndexMeta>,
 }
 
 impl SegmentMeta {
     /// Bytes of all its files.
     pub fn size_bytes(&self) -> u64 {
         let deletes = self.deletes.as_ref().map_or(0, |d| d.size_bytes);
-        self.data.size_bytes + self.keys.size_bytes + deletes
+        let indexes: u64 = self.indexes.iter().map(|i| i.file.size_bytes).sum();
+        self.data.size_bytes + self.keys.size_bytes + deletes + indexes
     }
 
     /// The files, by path within the segment's folder.
     pub fn files(&self) -> impl Iterator<Item = &FileMeta> {
-        [&self.data, &self.keys].into_iter().chain(&self.deletes)
+        let indexes = self.indexes.iter().map(|i| &i.file);
+        [&self.data, &self.keys].into_iter().chain(&self.deletes).chain(indexes)
     }
 }
 
@@ -102,15 +104,30 @@ pub struct IndexInfo {
     pub params: BTreeMap<String, String>,
 }
 
-/// Centroids and rotation that segments share; filled by the clustered index.
+/// The codes of a segment's vectors.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VectorIndexMeta {
+    /// Vector field.
+    pub field: String,
+    /// Codebook that they belong to.
+    pub codebook_version: u64,
+    /// The file, in the segment's folder.
+    pub file: FileMeta,
+}
+
+/// Centroids and rotation that segments share.
+#[derive(Debug, Clone, PartialEq)]
 pub struct CodebookMeta {
     /// Vector field.
     pub field: String,
     /// Number, only grows.
     pub version: u64,
-    /// The file.
+    /// The file, in the collection's folder.
     pub file: FileMeta,
+    /// Rows of the collection when it was trained.
+    pub rows: u64,
+    /// Mean squared distance of a row to its centroid then.
+    pub mean_error: f32,
 }
 
 /// One version of a collection.
@@ -194,6 +211,29 @@ impl Manifest {
         next.segments.splice(place..place, edit.add.iter().cloned());
         next.flushed_ts = edit.flushed_ts.unwrap_or(self.flushed_ts).max(self.flushed_ts);
         next
+    }
+
+    /// The next version with new codebooks and without those that no segment names and a newer one has
+    /// replaced.
+    pub fn with_codebooks(&self, new: &[CodebookMeta]) -> Self {
+        let mut next = self.clone();
+        next.codebooks.extend(new.iter().cloned());
+        let newest = |field: &str| {
+            next.codebooks.iter().filter(|c| c.field == field).map(|c| c.version).max()
+        };
+        let named = |c: &CodebookMeta| {
+            let uses = |i: &VectorIndexMeta| i.field == c.field && i.codebook_version == c.version;
+            next.segments.iter().any(|s| s.indexes.iter().any(uses))
+        };
+        let kept =
+            next.codebooks.iter().filter(|c| newest(&c.field) == Some(c.version) || named(c));
+        next.codebooks = kept.cloned().collect();
+        next
+    }
+
+    /// The newest codebook of a field.
+    pub fn codebook(&self, field: &str) -> Option<&CodebookMeta> {
+        self.codebooks.iter().filter(|c| c.field == field).max_by_key(|c| c.version)
     }
 
     /// The next version without a partition and its segments.

@@ -9,7 +9,7 @@ use prost::Message;
 
 use super::manifest::{
     CodebookMeta, ColumnBounds, FORMAT_VERSION, FileMeta, IndexInfo, Manifest, PartitionInfo,
-    SegmentMeta,
+    SegmentMeta, VectorIndexMeta,
 };
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Key;
@@ -92,6 +92,8 @@ fn to_disk(m: &Manifest) -> disk::Manifest {
                 field: c.field.clone(),
                 version: c.version,
                 file: Some(file_to_disk(&c.file)),
+                rows: c.rows,
+                mean_error: c.mean_error,
             })
             .collect(),
     }
@@ -141,7 +143,13 @@ fn from_disk(m: disk::Manifest) -> Result<Manifest> {
             .into_iter()
             .map(|c| {
                 let file = file_from_disk(c.file.ok_or_else(|| missing("codebook file"))?);
-                Ok(CodebookMeta { field: c.field, version: c.version, file })
+                Ok(CodebookMeta {
+                    field: c.field,
+                    version: c.version,
+                    file,
+                    rows: c.rows,
+                    mean_error: c.mean_error,
+                })
             })
             .collect::<Result<_>>()?,
     })
@@ -175,7 +183,15 @@ fn segment_to_disk(s: &SegmentMeta) -> disk::Segment {
         schema_ts: s.schema_ts,
         min_key,
         max_key,
-        codebook_version: s.codebook_version,
+        indexes: s
+            .indexes
+            .iter()
+            .map(|i| disk::VectorIndex {
+                field: i.field.clone(),
+                codebook_version: i.codebook_version,
+                file: Some(file_to_disk(&i.file)),
+            })
+            .collect(),
     }
 }
 
@@ -201,7 +217,17 @@ fn segment_from_disk(s: disk::Segment) -> Result<SegmentMeta> {
         columns: s.columns.iter().map(bounds_from_disk).collect::<Result<_>>()?,
         schema_ts: s.schema_ts,
         key_range,
-        codebook_version: s.codebook_version,
+        indexes: s
+            .indexes
+            .iter()
+            .map(|i| {
+                Ok(VectorIndexMeta {
+                    field: i.field.clone(),
+                    codebook_version: i.codebook_version,
+                    file: file_from_disk(i.file.clone().ok_or_else(|| missing("index file"))?),
+                })
+            })
+            .collect::<Result<_>>()?,
     })
 }
 
@@ -329,6 +355,10 @@ fn type_to_disk(data_type: &DataType) -> disk::Type {
             (Kind::Array, *max_capacity, Some(Box::new(type_to_disk(element))))
         }
         DataType::FloatVector { dim } => (Kind::FloatVector, *dim, None),
+        DataType::Float16Vector { dim } => (Kind::Float16Vector, *dim, None),
+        DataType::BFloat16Vector { dim } => (Kind::Bfloat16Vector, *dim, None),
+        DataType::Int8Vector { dim } => (Kind::Int8Vector, *dim, None),
+        DataType::BinaryVector { dim } => (Kind::BinaryVector, *dim, None),
     };
     disk::Type { kind: kind.into(), size, element }
 }
@@ -353,5 +383,9 @@ fn type_from_disk(message: Option<&disk::Type>, field: &str) -> Result<DataType>
             max_capacity: message.size,
         },
         Kind::FloatVector => DataType::FloatVector { dim: message.size },
+        Kind::Float16Vector => DataType::Float16Vector { dim: message.size },
+        Kind::Bfloat16Vector => DataType::BFloat16Vector { dim: message.size },
+        Kind::Int8Vector => DataType::Int8Vector { dim: message.size },
+        Kind::BinaryVector => DataType::BinaryVector { dim: message.size },
     })
 }

@@ -1,10 +1,12 @@
 //! The tree of segments: its versions, what to merge when, and what is garbage.
 
+pub mod codebooks;
 pub mod commit;
 pub mod compact;
 pub mod gc;
 pub mod info;
 pub mod invariants;
+pub mod layout;
 pub mod manifest;
 pub mod manifest_codec;
 pub mod plan;

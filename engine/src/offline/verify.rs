@@ -11,7 +11,6 @@ use super::{Progress, open_store};
 use crate::core::error::{Error, Result};
 use crate::core::key::{Key, Keys};
 use crate::core::rowset::DeleteSet;
-use crate::core::schema::DataType;
 use crate::core::validate;
 use crate::lsm::manifest::{Manifest, SegmentMeta};
 use crate::lsm::{commit, invariants};
@@ -169,7 +168,7 @@ async fn read_rows(
             if !field.nullable && field.default_value.is_none() && column.null_count() > 0 {
                 return Err(bad(format!("column {} has nulls", field.name)));
             }
-            if let DataType::FloatVector { .. } = field.data_type {
+            if field.data_type.is_vector() {
                 validate::check_vector(field, column).map_err(|e| bad(e.to_string()))?;
             }
         }

@@ -1,4 +1,4 @@
-//! Columns of segments in memory, the least used given up first.
+//! Columns and vector codes of segments in memory, the least used given up first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use parking_lot::Mutex;
 
-/// Segment folder and column.
+use crate::index::cluster::CodedRows;
+
+/// Segment folder and column, or file of codes.
 pub type ColumnKey = (String, String);
 
-/// Whole columns of segments, up to a number of bytes.
+/// Whole columns and codes of segments, up to a number of bytes.
 #[derive(Debug)]
 pub struct ColumnCache {
     capacity_bytes: usize,
@@ -18,7 +20,7 @@ pub struct ColumnCache {
 
 #[derive(Debug, Default)]
 struct State {
-    columns: HashMap<ColumnKey, Entry>,
+    entries: HashMap<ColumnKey, Entry>,
     bytes: usize,
     tick: u64,
 }
@@ -26,9 +28,15 @@ struct State {
 /// A whole column of a segment, in parts of neighbouring rows.
 pub type Column = Arc<[ArrayRef]>;
 
+#[derive(Debug, Clone)]
+enum Kept {
+    Column(Column),
+    Codes(Arc<CodedRows>),
+}
+
 #[derive(Debug)]
 struct Entry {
-    column: Column,
+    kept: Kept,
     bytes: usize,
     used: u64,
 }
@@ -41,31 +49,61 @@ impl ColumnCache {
 
     /// A column, if it is there.
     pub fn get(&self, key: &ColumnKey) -> Option<Column> {
+        match self.touch(key)? {
+            Kept::Column(column) => Some(column),
+            Kept::Codes(_) => None,
+        }
+    }
+
+    /// Codes, if they are there.
+    pub fn get_codes(&self, key: &ColumnKey) -> Option<Arc<CodedRows>> {
+        match self.touch(key)? {
+            Kept::Codes(codes) => Some(codes),
+            Kept::Column(_) => None,
+        }
+    }
+
+    fn touch(&self, key: &ColumnKey) -> Option<Kept> {
         let mut state = self.state.lock();
         state.tick += 1;
         let tick = state.tick;
-        let entry = state.columns.get_mut(key)?;
+        let entry = state.entries.get_mut(key)?;
         entry.used = tick;
-        Some(entry.column.clone())
+        Some(entry.kept.clone())
+    }
+
+    /// Whether something of that many bytes may be kept without pushing out most of the rest.
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        bytes <= self.capacity_bytes / 2
     }
 
     /// Keeps a column; others go if there is no room. One larger than the cache is not kept.
     pub fn put(&self, key: ColumnKey, column: Column) {
         let bytes = column.iter().map(|part| part.get_array_memory_size()).sum();
+        self.keep(key, Kept::Column(column), bytes);
+    }
+
+    /// Keeps codes, as [`Self::put`] does columns.
+    pub fn put_codes(&self, key: ColumnKey, codes: Arc<CodedRows>) {
+        let bytes = codes.size_bytes();
+        self.keep(key, Kept::Codes(codes), bytes);
+    }
+
+    fn keep(&self, key: ColumnKey, kept: Kept, bytes: usize) {
         if bytes > self.capacity_bytes {
             return;
         }
         let mut state = self.state.lock();
         state.tick += 1;
         let used = state.tick;
-        if let Some(old) = state.columns.insert(key, Entry { column, bytes, used }) {
+        if let Some(old) = state.entries.insert(key, Entry { kept, bytes, used }) {
             state.bytes -= old.bytes;
         }
         state.bytes += bytes;
         while state.bytes > self.capacity_bytes {
-            let oldest = state.columns.iter().min_by_key(|(_, e)| e.used).map(|(k, _)| k.clone());
+            let oldest = state.entries.iter().min_by_key(|(_, e)| e.used).map(|(k, _)| k.clone());
             let Some(oldest) = oldest else { break };
-            if let Some(entry) = state.columns.remove(&oldest) {
+            if let Some(entry) = state.entries.remove(&oldest) {
                 state.bytes -= entry.bytes;
             }
         }
@@ -75,7 +113,7 @@ impl ColumnCache {
     pub fn remove_folder(&self, folder: &str) {
         let mut state = self.state.lock();
         let mut freed = 0;
-        state.columns.retain(|(its_folder, _), entry| {
+        state.entries.retain(|(its_folder, _), entry| {
             let keep = its_folder != folder;
             freed += if keep { 0 } else { entry.bytes };
             keep

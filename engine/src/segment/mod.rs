@@ -20,6 +20,7 @@ use crate::core::key::{Key, Keys};
 use crate::core::rowset::{DeleteSet, RowSet};
 use crate::core::schema::TIMESTAMP_FIELD;
 use crate::core::time::Timestamp;
+use crate::index::cluster::{Codebook, CodedRows};
 use crate::segment::cache::Column;
 use crate::segment::files::SegmentFiles;
 use crate::segment::keys::SegmentKeys;
@@ -55,6 +56,21 @@ pub struct SegmentIdentity {
     pub data_xxh3: u64,
     /// XXH3-64 of the key index, as the manifest says.
     pub keys_xxh3: u64,
+    /// Codes of its vectors.
+    pub codes: Vec<CodesFile>,
+}
+
+/// The codes of a vector field, as the manifest says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodesFile {
+    /// Field.
+    pub field: String,
+    /// Codebook that they belong to.
+    pub codebook_version: u64,
+    /// Name in the segment's folder.
+    pub name: String,
+    /// XXH3-64 of the file.
+    pub xxh3: u64,
 }
 
 /// A sealed segment in use: its identity, its open files and its delete set in memory.
@@ -70,6 +86,8 @@ pub struct Segment {
     deletes: RwLock<DeleteSet>,
     /// The alive rows of the newest question: (deletes counted, rows).
     alive: Mutex<Option<(usize, RowSet)>>,
+    /// Files of codes that turned out damaged.
+    broken: Mutex<Vec<String>>,
 }
 
 impl Segment {
@@ -89,6 +107,7 @@ impl Segment {
             keys: OnceCell::new_with(keys),
             deletes: RwLock::new(deletes),
             alive: Mutex::new(None),
+            broken: Mutex::default(),
         }
     }
 
@@ -108,6 +127,51 @@ impl Segment {
     /// The key index if it has been read.
     pub fn keys_if_loaded(&self) -> Option<&Arc<SegmentKeys>> {
         self.keys.get()
+    }
+
+    /// The file with a field's codes.
+    pub fn codes_file(&self, field: &str) -> Option<&CodesFile> {
+        self.identity.codes.iter().find(|c| c.field == field)
+    }
+
+    /// Codes of a field under their codebook, through the cache. None if the file is damaged or gone: it
+    /// is derived, so its rows are scanned instead, and a compaction or repair makes it anew.
+    pub async fn codes(&self, file: &CodesFile, book: &Codebook) -> Option<Arc<CodedRows>> {
+        let key = (self.identity.folder.clone(), file.name.clone());
+        if let Some(codes) = self.files.cache.get_codes(&key) {
+            return Some(codes);
+        }
+        if self.broken.lock().contains(&file.name) {
+            return None;
+        }
+        match self.read_codes(file, book).await {
+            Ok(codes) => {
+                let codes = Arc::new(codes);
+                self.files.cache.put_codes(key, codes.clone());
+                Some(codes)
+            }
+            Err(e) => {
+                tracing::warn!("{e}; the segment is scanned without its vector index");
+                self.broken.lock().push(file.name.clone());
+                None
+            }
+        }
+    }
+
+    async fn read_codes(&self, file: &CodesFile, book: &Codebook) -> Result<CodedRows> {
+        let path = format!("{}/{}", self.identity.folder, file.name);
+        let bytes = self.files.bucket.get(&path).await?;
+        CodedRows::decode(&bytes, book, self.identity.rows, &path)
+    }
+
+    /// Keeps codes that were just made.
+    pub fn keep_codes(&self, name: &str, codes: Arc<CodedRows>) {
+        self.files.cache.put_codes((self.identity.folder.clone(), name.to_string()), codes);
+    }
+
+    /// Whether a column is small enough to be kept in memory.
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        self.files.cache.has_room_for(bytes)
     }
 
     /// Whether the segment's range of keys holds this one.

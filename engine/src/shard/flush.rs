@@ -13,8 +13,8 @@ use crate::core::error::Result;
 use crate::core::rowset::DeleteSet;
 use crate::core::time::Timestamp;
 use crate::lsm::compact::DROPPED;
+use crate::lsm::layout::{self, Laid, LayoutOrder, Rows};
 use crate::lsm::manifest::{ColumnBounds, FileMeta, Manifest, SegmentEdit, SegmentMeta};
-use crate::segment::writer::{SegmentWriter, Written};
 use crate::segment::{DATA_FILE, KEYS_FILE, Segment};
 
 impl Shard {
@@ -101,10 +101,11 @@ impl Shard {
             let begun = self.begin_segment();
             let id = begun.id;
             change.writing.push(begun);
-            let written =
-                self.write_units(manifest, id, &units, change.add.len(), &mut carry).await?;
-            let Some(written) = written else { continue };
-            let (meta, segment) = self.describe(manifest, id, partition, 0, &written);
+            let target = change.add.len();
+            let laid =
+                self.write_units(manifest, id, &units, target, &mut carry, &mut change).await?;
+            let Some(laid) = laid else { continue };
+            let (meta, segment) = self.describe(manifest, id, partition, 0, &laid);
             change.add.push(Arc::new(segment));
             metas.push(Arc::new(meta));
         }
@@ -120,33 +121,42 @@ impl Shard {
         units: &[MemtableUnit],
         target: usize,
         carry: &mut Carry,
-    ) -> Result<Option<Written>> {
+        change: &mut Change,
+    ) -> Result<Option<Laid>> {
         let schema = manifest.schema.to_storage_arrow();
-        let key = &manifest.schema.primary()?.name;
-        let folder = Manifest::segment_folder(self.collection_id, id);
-        let mut writer = SegmentWriter::create(&self.context.files, folder, &schema, key).await?;
+        let mut rows = Rows::default();
         for unit in units {
             let chunk = &unit.chunk;
-            for (row, next) in unit.alive.iter().zip(writer.rows() as u32..) {
-                let position = chunk.start as usize + row;
-                carry.targets[position] = target as u32;
-                carry.rows[position] = next;
-            }
             let mut columns: Vec<ArrayRef> = chunk.batch.columns().to_vec();
             columns.push(Arc::new(UInt64Array::from(chunk.times.clone())));
             let batch = RecordBatch::try_new(schema.clone(), columns)?;
-            let batch = if unit.alive.is_all() {
+            rows.batches.push(if unit.alive.is_all() {
                 batch
             } else {
                 let mask = BooleanArray::new(unit.alive.bits().clone(), None);
                 compute::filter_record_batch(&batch, &mask)?
-            };
-            if let Err(e) = writer.write(&batch).await {
-                writer.abort().await;
-                return Err(e);
+            });
+        }
+        let fields = self.books_for(manifest, id, &rows, &[], change).await?;
+        let order = LayoutOrder {
+            files: &self.context.files,
+            folder: Manifest::segment_folder(self.collection_id, id),
+            storage_schema: &schema,
+            key_column: &manifest.schema.primary()?.name,
+            fields,
+            pools: &self.context.pools,
+        };
+        let laid = layout::write(order, rows).await?;
+        if let Some(laid) = &laid {
+            for (unit, new_rows) in units.iter().zip(&laid.rows) {
+                for (row, new) in unit.alive.iter().zip(new_rows) {
+                    let position = unit.chunk.start as usize + row;
+                    carry.targets[position] = target as u32;
+                    carry.rows[position] = *new;
+                }
             }
         }
-        writer.finish().await
+        Ok(laid)
     }
 
     /// What a manifest says of a written segment, and the segment in use.
@@ -156,8 +166,9 @@ impl Shard {
         id: u64,
         partition_id: u64,
         level: u32,
-        written: &Written,
+        laid: &Laid,
     ) -> (SegmentMeta, Segment) {
+        let written = &laid.written;
         let file = |name: &str, (size_bytes, xxh3): (u64, u64)| FileMeta {
             name: name.into(),
             size_bytes,
@@ -185,7 +196,7 @@ impl Shard {
                 .collect(),
             schema_ts: manifest.schema_ts,
             key_range: written.keys.range(),
-            codebook_version: 0,
+            indexes: laid.indexes.clone(),
         };
         let schema = manifest.schema.to_storage_arrow();
         let segment = make_segment(
@@ -196,6 +207,9 @@ impl Shard {
             DeleteSet::default(),
             Some(written.keys.clone()),
         );
+        for (field, codes) in &laid.coded {
+            segment.keep_codes(&layout::codes_file(field), codes.clone());
+        }
         (meta, segment)
     }
 

@@ -7,7 +7,8 @@ use super::publish::{Carry, Change, Source};
 use crate::core::error::{Error, Result};
 use crate::core::settings::{Durability, Settings};
 use crate::core::time;
-use crate::lsm::compact::{MergeOrder, Merged, merge};
+use crate::lsm::compact::{Gathered, MergeOrder, gather};
+use crate::lsm::layout::{self, LayoutOrder};
 use crate::lsm::manifest::{Manifest, SegmentEdit};
 use crate::lsm::plan::{self, Job, SegmentView};
 use crate::segment::Segment;
@@ -144,26 +145,36 @@ impl Shard {
         let now = self.context.clock.now_ms();
         let ttl = tree.manifest.ttl_ms();
         let expire_before = ttl.map_or(0, |ttl| time::from_millis(now.saturating_sub(ttl)));
-        let order = MergeOrder {
+        let storage_schema = &tree.manifest.schema.to_storage_arrow();
+        let order = MergeOrder { storage_schema, at, expire_before };
+        let mut gathered = gather(&order, &inputs, progress).await?;
+        let mut change = Change::default();
+        let fields =
+            self.books_for(&tree.manifest, id, &gathered.rows, &inputs, &mut change).await?;
+        if let Some(first) = fields.first() {
+            gathered.find_codes(&inputs, &first.field.name, &first.book).await;
+        }
+        let order = LayoutOrder {
             files: &self.context.files,
             folder: Manifest::segment_folder(self.collection_id, id),
-            storage_schema: &tree.manifest.schema.to_storage_arrow(),
+            storage_schema,
             key_column: &tree.manifest.schema.primary()?.name,
-            at,
-            expire_before,
+            fields,
+            pools: &self.context.pools,
         };
-        let Merged { written, row_maps } = merge(&order, &inputs, progress).await?;
+        let laid = layout::write(order, gathered.rows).await?;
+        let new_rows = laid.as_ref().map_or(&[][..], |laid| &laid.rows);
+        let row_maps = Gathered::row_maps(&gathered.origins, new_rows, &inputs);
         let level = inputs.iter().map(|s| s.identity.level).max().unwrap_or(0) + 1;
         let mut edit = SegmentEdit { remove: job.inputs.clone(), ..Default::default() };
-        let mut change =
-            Change { writing: vec![begun], compacting: Some(claim), ..Default::default() };
-        if let Some(written) = &written {
-            let (meta, segment) =
-                self.describe(&tree.manifest, id, job.partition_id, level, written);
+        change.writing.push(begun);
+        change.compacting = Some(claim);
+        if let Some(laid) = &laid {
+            let (meta, segment) = self.describe(&tree.manifest, id, job.partition_id, level, laid);
+            report.rows_written += laid.written.rows as u64;
+            report.bytes_written += meta.size_bytes();
             edit.add.push(Arc::new(meta));
             change.add.push(Arc::new(segment));
-            report.rows_written += written.rows as u64;
-            report.bytes_written += written.data.0 + written.keys_file.0;
         }
         change.carry = inputs
             .iter()

@@ -2,6 +2,8 @@
 //!
 //! A collection on one machine is one shard.
 
+mod books;
+mod coded;
 pub mod context;
 pub mod flush;
 pub mod maintain;

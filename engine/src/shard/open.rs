@@ -15,11 +15,12 @@ use super::write;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::rowset::DeleteSet;
 use crate::core::time::Timestamp;
+use crate::lsm::codebooks::{self, Codebooks};
 use crate::lsm::manifest::{Manifest, SegmentMeta};
 use crate::lsm::{commit, gc};
 use crate::segment::bounds::{self, Bounds};
 use crate::segment::keys::SegmentKeys;
-use crate::segment::{Segment, SegmentIdentity};
+use crate::segment::{CodesFile, Segment, SegmentIdentity};
 use crate::storage::frame;
 use crate::storage::log::CollectionLog;
 
@@ -30,6 +31,8 @@ pub struct Shard {
     pub context: Arc<StoreContext>,
     /// Number of the collection.
     pub collection_id: u64,
+    /// Its codebooks.
+    pub(super) codebooks: Arc<Codebooks>,
     pub(super) key_column: usize,
     pub(super) epoch: u64,
     pub(super) log: CollectionLog,
@@ -101,8 +104,10 @@ impl Shard {
         let generation = log.open_generation()?;
         let now = context.clock.now_ms();
         context.oracle.observe(manifest.flushed_ts.max(manifest.schema_ts));
+        let bucket = context.files.bucket.clone();
         let shard = Self {
             collection_id,
+            codebooks: Arc::new(Codebooks::new(bucket, collection_id)),
             key_column,
             epoch: manifest.epoch,
             log,
@@ -240,8 +245,12 @@ impl Shard {
             let findings = gc::find(bucket, self.collection_id, settings, now).await?;
             // After the listing: what a job has begun since is not in it.
             let folders = self.folders_in_use();
-            let in_use = |path: &str| {
-                path.rsplit_once('/').is_some_and(|(folder, _)| folders.contains(folder))
+            let in_use = |path: &str| match codebooks::version_in_path(path) {
+                // A codebook has the number of the segment that it was trained with.
+                Some(version) => {
+                    folders.contains(&Manifest::segment_folder(self.collection_id, version))
+                }
+                None => path.rsplit_once('/').is_some_and(|(folder, _)| folders.contains(folder)),
             };
             gc::garbage(&findings, settings, now, in_use)
         };
@@ -351,6 +360,16 @@ pub(super) fn make_segment(
         data_bytes: meta.data.size_bytes,
         data_xxh3: meta.data.xxh3,
         keys_xxh3: meta.keys.xxh3,
+        codes: meta
+            .indexes
+            .iter()
+            .map(|i| CodesFile {
+                field: i.field.clone(),
+                codebook_version: i.codebook_version,
+                name: i.file.name.clone(),
+                xxh3: i.file.xxh3,
+            })
+            .collect(),
     };
     let stats = bounds::to_unit_stats(storage_schema, meta.rows, &bounds);
     Segment::new(context.files.clone(), identity, stats, deletes, keys)

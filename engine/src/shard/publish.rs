@@ -12,7 +12,7 @@ use crate::core::runtime;
 use crate::core::time::Timestamp;
 use crate::lsm::commit;
 use crate::lsm::compact::DROPPED;
-use crate::lsm::manifest::{FileMeta, Manifest, SegmentMeta};
+use crate::lsm::manifest::{CodebookMeta, FileMeta, Manifest, SegmentMeta};
 use crate::segment::Segment;
 use crate::storage::frame;
 
@@ -45,6 +45,8 @@ pub(super) struct Change {
     pub add: Vec<Arc<Segment>>,
     /// Deletes that follow moved rows.
     pub carry: Vec<Carry>,
+    /// Codebooks that come, durable already.
+    pub codebooks: Vec<CodebookMeta>,
     /// A frozen memtable that is now in segments.
     pub flushed_generation: Option<u64>,
     /// Kept until the change is published: the numbers of the new segments and the claim on the old ones.
@@ -77,7 +79,7 @@ impl Shard {
         if change.flushed_generation.is_some_and(done) {
             return Ok(tree.manifest.clone());
         }
-        let mut next = edit(&tree.manifest)?;
+        let mut next = edit(&tree.manifest)?.with_codebooks(&change.codebooks);
         next.version = tree.manifest.version + 1;
         next.epoch = self.epoch;
         next.next_segment_id = self.next_segment_id().max(tree.manifest.next_segment_id);
@@ -120,6 +122,7 @@ impl Shard {
             self.install(&tree, &change, next.clone())
         };
         retired.iter().for_each(|segment| self.retire(segment));
+        self.codebooks.retain(&next);
         if let Some(generation) = change.flushed_generation
             && let Err(e) = self.log.drop_generations(generation)
         {

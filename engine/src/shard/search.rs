@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::Float32Type;
+use arrow::array::{Array, ArrayRef};
 
+use super::coded::{Groups, wants_codes};
 use super::snapshot::{RowAddress, ScanCounts, Selection, Snapshot};
-use crate::core::error::{Error, Result, Subject};
+use crate::core::effort::Effort;
+use crate::core::error::Result;
 use crate::core::key::{Key, Keys};
 use crate::core::rowset::RowSet;
 use crate::core::schema::DataType;
 use crate::index::flat::FlatIndex;
-use crate::index::{Metric, ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex};
+use crate::index::{
+    Metric, Queries, ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex, VectorView,
+};
 
 /// A vector search.
 #[derive(Debug, Clone)]
@@ -19,8 +22,8 @@ pub struct SearchRequest {
     /// Vector field.
     pub field: String,
     /// Query vectors, each as long as the field's dimension, all finite.
-    pub queries: Arc<Vec<Vec<f32>>>,
-    /// Metric.
+    pub queries: Arc<Queries>,
+    /// Metric, of the field's kind: dense or binary.
     pub metric: Metric,
     /// Results of each query.
     pub top_k: usize,
@@ -28,12 +31,14 @@ pub struct SearchRequest {
     pub select: Selection,
     /// Only scores in this range.
     pub range: Option<ScoreRange>,
+    /// How hard to try.
+    pub effort: Effort,
 }
 
 /// One result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit {
-    /// Score in the user's sense: for L2 the squared distance (small is near), for IP and COSINE large is near.
+    /// Score in the user's sense: for L2 the squared distance; small is near but for IP and COSINE.
     pub score: f32,
     /// The row.
     pub row: RowAddress,
@@ -62,12 +67,15 @@ struct Prepared {
 }
 
 /// A result with the key that orders it among equal scores.
-type Ranked = (Hit, Key);
+pub(super) type Ranked = (Hit, Key);
 
 impl Snapshot {
-    /// The nearest selected rows of each query: `min(top_k, matches)` of them, exactly.
+    /// The nearest selected rows of each query: `min(top_k, matches)` of them, as surely as the effort says;
+    /// exactly where there are no codes.
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult> {
-        let dim = self.check_search(request)?;
+        let field = self.schema().field(&request.field)?;
+        request.queries.check(field, request.metric)?;
+        let data_type = &field.data_type;
         let kept = self.try_prune(&request.select)?;
         let mut counts = ScanCounts {
             units: self.units(),
@@ -76,30 +84,45 @@ impl Snapshot {
         };
         let mut best: Vec<Vec<Ranked>> = vec![Vec::new(); request.queries.len()];
         let (mut wave, mut wave_bytes) = (Vec::new(), 0);
+        let mut groups = Groups::default();
         for at in kept {
             counts.rows_considered += self.inner.units[at].alive.count() as u64;
-            for part in self.prepare(at, request).await? {
+            let unit = &self.inner.units[at];
+            let allowed = self.unit_rows(unit, request.select.filter.as_ref()).await?;
+            if allowed.count() == 0 {
+                continue;
+            }
+            if wants_codes(request, &allowed)
+                && let Some(coded) = self.coded(at, &allowed, request).await?
+            {
+                groups.add(coded);
+                continue;
+            }
+            for part in self.prepare(at, &allowed, request).await? {
                 wave_bytes += part.vectors.get_array_memory_size();
                 wave.push(part);
                 if wave_bytes >= WAVE_BYTES {
                     wave_bytes = 0;
                     let full = std::mem::take(&mut wave);
-                    counts.rows_scanned += self.search_wave(full, request, dim, &mut best).await?;
+                    counts.rows_scanned +=
+                        self.search_wave(full, request, data_type, &mut best).await?;
                 }
             }
         }
-        counts.rows_scanned += self.search_wave(wave, request, dim, &mut best).await?;
+        counts.rows_scanned += self.search_wave(wave, request, data_type, &mut best).await?;
+        self.search_groups(groups, request, data_type, &mut best, &mut counts).await?;
         let hits = best.into_iter().map(|b| b.into_iter().map(|(hit, _)| hit).collect()).collect();
         Ok(SearchResult { hits, counts })
     }
 
     /// The parts of a unit that hold allowed rows.
-    async fn prepare(&self, at: usize, request: &SearchRequest) -> Result<Vec<Prepared>> {
+    async fn prepare(
+        &self,
+        at: usize,
+        allowed: &RowSet,
+        request: &SearchRequest,
+    ) -> Result<Vec<Prepared>> {
         let unit = &self.inner.units[at];
-        let allowed = self.unit_rows(unit, request.select.filter.as_ref()).await?;
-        if allowed.count() == 0 {
-            return Ok(Vec::new());
-        }
         let keys = self.unit_keys(unit).await?;
         let mut parts = Vec::new();
         let mut start = 0;
@@ -128,58 +151,25 @@ impl Snapshot {
         &self,
         wave: Vec<Prepared>,
         request: &SearchRequest,
-        dim: usize,
+        data_type: &DataType,
         best: &mut Vec<Vec<Ranked>>,
     ) -> Result<u64> {
         if wave.is_empty() {
             return Ok(0);
         }
-        let request = request.clone();
+        let (request, data_type) = (request.clone(), data_type.clone());
         let before = std::mem::take(best);
-        let work = move || search_parts(&wave, &request, dim, before);
+        let work = move || search_parts(&wave, &request, &data_type, before);
         let (after, scanned) = self.inner.pools.search(work).await?;
         *best = after;
         Ok(scanned)
-    }
-
-    fn check_search(&self, request: &SearchRequest) -> Result<usize> {
-        let field = self.schema().field(&request.field)?;
-        let DataType::FloatVector { dim } = field.data_type else {
-            return Err(Error::invalid(
-                Subject::Field,
-                format!(
-                    "field {} is {}: only a vector field can be searched",
-                    field.name,
-                    field.data_type.display_name()
-                ),
-            ));
-        };
-        for query in request.queries.iter() {
-            if query.len() != dim as usize {
-                return Err(Error::invalid(
-                    Subject::Field,
-                    format!(
-                        "vector dimension mismatch, expected vector size(byte) {}, actual {}.",
-                        4 * dim,
-                        4 * query.len()
-                    ),
-                ));
-            }
-            if let Some(bad) = query.iter().find(|v| !v.is_finite()) {
-                return Err(Error::invalid(
-                    Subject::Field,
-                    format!("value '{bad}' is not a number or infinity: query vector"),
-                ));
-            }
-        }
-        Ok(dim as usize)
     }
 }
 
 fn search_parts(
     parts: &[Prepared],
     request: &SearchRequest,
-    dim: usize,
+    data_type: &DataType,
     mut best: Vec<Vec<Ranked>>,
 ) -> Result<(Vec<Vec<Ranked>>, u64)> {
     use rayon::prelude::*;
@@ -192,11 +182,8 @@ fn search_parts(
     let found: Vec<(Vec<Vec<UnitHit>>, u64)> = parts
         .par_iter()
         .map(|p| {
-            let vectors = p.vectors.as_fixed_size_list();
-            let values = vectors.values().as_primitive::<Float32Type>();
-            let start = vectors.offset() * dim;
-            let values = &values.values()[start..start + vectors.len() * dim];
-            let unit = SearchUnit { vectors: values, dim, allowed: &p.allowed, keys: &p.keys };
+            let vectors = VectorView::of(p.vectors.as_ref(), data_type)?;
+            let unit = SearchUnit { vectors, allowed: &p.allowed, keys: &p.keys };
             FlatIndex.search(&unit, &query)
         })
         .collect::<Result<_>>()?;
@@ -214,7 +201,7 @@ fn search_parts(
 }
 
 /// Orders results, best first and equal scores by key, and keeps as many as were asked for.
-fn keep_best(best: &mut Vec<Ranked>, request: &SearchRequest) {
+pub(super) fn keep_best(best: &mut Vec<Ranked>, request: &SearchRequest) {
     let higher = request.metric.higher_is_nearer();
     best.sort_unstable_by(|(a, a_key), (b, b_key)| {
         let by_score =

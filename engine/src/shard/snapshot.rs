@@ -17,7 +17,9 @@ use crate::core::rowset::RowSet;
 use crate::core::runtime::CpuPools;
 use crate::core::schema::{CollectionSchema, TIMESTAMP_FIELD};
 use crate::core::time::{self, Timestamp};
+use crate::lsm::codebooks::Codebooks;
 use crate::lsm::info::CollectionInfo;
+use crate::lsm::manifest::Manifest;
 use crate::segment::cache::Column;
 use crate::segment::{Segment, as_timestamps};
 
@@ -69,6 +71,10 @@ pub struct ScanCounts {
     pub rows_considered: u64,
     /// Rows that were compared or returned.
     pub rows_scanned: u64,
+    /// Lists of a vector index that were scanned.
+    pub lists_scanned: u64,
+    /// Rows whose codes were scanned.
+    pub codes_scanned: u64,
 }
 
 /// A unit as EXPLAIN and tools show it.
@@ -114,6 +120,8 @@ pub(super) struct Inner {
     pub columns: SchemaRef,
     pub expire_before: Timestamp,
     pub key_column: String,
+    pub manifest: Arc<Manifest>,
+    pub codebooks: Arc<Codebooks>,
     pub pools: CpuPools,
 }
 
@@ -149,6 +157,8 @@ impl Shard {
                 columns: schema.to_storage_arrow(),
                 expire_before: expire.unwrap_or(0),
                 key_column,
+                manifest: tree.manifest.clone(),
+                codebooks: self.codebooks.clone(),
                 pools: self.context.pools.clone(),
             }),
         }
@@ -442,7 +452,12 @@ impl Snapshot {
         self.batch(columns, gathered, rows.len())
     }
 
-    async fn take(&self, unit: &Unit, names: &[String], rows: &[u32]) -> Result<Vec<ArrayRef>> {
+    pub(super) async fn take(
+        &self,
+        unit: &Unit,
+        names: &[String],
+        rows: &[u32],
+    ) -> Result<Vec<ArrayRef>> {
         match &unit.source {
             UnitSource::Segment(segment) => segment.take(&self.inner.columns, names, rows).await,
             UnitSource::Chunk(chunk) => {

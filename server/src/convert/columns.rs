@@ -14,15 +14,15 @@ use arrow::array::{
 };
 use arrow::compute::kernels::zip::zip;
 use arrow::compute::take;
-use arrow::datatypes::{DataType as ArrowType, Field, Float32Type, Schema};
+use arrow::datatypes::{DataType as ArrowType, Field, Schema};
 use elanus_engine::core::error::Error;
 use elanus_engine::core::schema::{
     CollectionSchema, DYNAMIC_FIELD, DataType, DefaultValue, FieldSchema,
 };
 use elanus_proto::schema::field_data::Field as Payload;
-use elanus_proto::schema::{FieldData, VectorField, scalar_field, vector_field};
+use elanus_proto::schema::{FieldData, scalar_field};
 
-use super::{internal, invalid, mismatch};
+use super::{internal, invalid, mismatch, vectors};
 use crate::status::Failure;
 use scalar::{default_array, scalar_values};
 
@@ -89,7 +89,10 @@ pub fn check_complete(schema: &CollectionSchema, batch: &RecordBatch) -> Result<
 fn column(field: &FieldSchema, data: FieldData, rows: usize) -> Result<ArrayRef, Failure> {
     let (values, valid) = match (data.field, &field.data_type) {
         (None, kind) => (new_empty_array(&kind.to_arrow()), Vec::new()),
-        (Some(Payload::Vectors(v)), DataType::FloatVector { dim }) => vectors(field, *dim, v)?,
+        (Some(Payload::Vectors(v)), kind) => match kind.vector_dim() {
+            Some(dim) => vectors::from_wire(field, dim, v)?,
+            None => return Err(wrong_type(&field.name, kind)),
+        },
         (Some(Payload::Scalars(s)), kind) if !kind.is_vector() => {
             (scalar_values(&field.name, kind, s.data)?, s.valid_data)
         }
@@ -100,23 +103,8 @@ fn column(field: &FieldSchema, data: FieldData, rows: usize) -> Result<ArrayRef,
     fill_nulls(field, placed)
 }
 
-fn vectors(
-    field: &FieldSchema,
-    dim: u32,
-    data: VectorField,
-) -> Result<(ArrayRef, Vec<bool>), Failure> {
-    let values = match data.data {
-        None => return Ok((new_empty_array(&field.data_type.to_arrow()), data.valid_data)),
-        Some(vector_field::Data::FloatVector(v)) => v.data,
-        Some(_) => return Err(wrong_type(&field.name, &field.data_type)),
-    };
-    if data.dim != 0 && data.dim != i64::from(dim) {
-        let text = format!(
-            "the dim ({}) of field data({}) is not equal to schema dim ({dim})",
-            data.dim, field.name
-        );
-        return Err(mismatch(text, dim, data.dim));
-    }
+/// A column of 32-bit vectors, moved.
+pub(super) fn floats(dim: u32, values: Vec<f32>) -> Result<ArrayRef, Failure> {
     if dim == 0 || !values.len().is_multiple_of(dim as usize) {
         let length = values.len();
         return Err(invalid(format!(
@@ -127,13 +115,17 @@ fn vectors(
     let item = Arc::new(Field::new("item", ArrowType::Float32, true));
     let flat = Arc::new(Float32Array::new(values.into(), None));
     let array = FixedSizeListArray::try_new(item, width, flat, None).map_err(Error::from)?;
-    Ok((Arc::new(array), data.valid_data))
+    Ok(Arc::new(array))
 }
 
 /// The error for a column whose data is not of its field's type.
 pub(super) fn wrong_type(name: &str, kind: &DataType) -> Failure {
     let (what, need) = match kind {
         DataType::FloatVector { .. } => ("float vector field ", "float vector"),
+        DataType::Float16Vector { .. } => ("float16 vector field ", "float16 vector"),
+        DataType::BFloat16Vector { .. } => ("bfloat16 vector field ", "bfloat16 vector"),
+        DataType::Int8Vector { .. } => ("int8 vector field ", "int8 vector"),
+        DataType::BinaryVector { .. } => ("binary vector field ", "binary vector"),
         DataType::VarChar { .. } => ("varchar field ", "string array"),
         DataType::Json => ("json field ", "json array"),
         DataType::Array { .. } => ("array field ", "array"),
@@ -267,12 +259,6 @@ fn dynamic_object<'a>(schema: &CollectionSchema, text: &'a [u8]) -> Result<&'a s
         ))),
         None => Ok(text),
     }
-}
-
-/// Whether a column holds vectors of 32-bit floats, and its flat values.
-pub fn flat_vectors(array: &FixedSizeListArray) -> Option<&[f32]> {
-    use arrow::array::AsArray;
-    array.values().as_primitive_opt::<Float32Type>().map(|v| v.values().as_ref())
 }
 
 #[cfg(test)]

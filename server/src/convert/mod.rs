@@ -7,6 +7,7 @@ pub mod placeholder;
 pub mod results;
 pub mod schema;
 pub mod template;
+pub mod vectors;
 
 use crate::status::Failure;
 use std::fmt::Display;

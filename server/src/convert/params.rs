@@ -125,28 +125,15 @@ pub fn result_window(offset: i64, limit: i64, most: usize) -> Result<(usize, usi
     }
 }
 
-/// The metric of a name, for float vectors.
-pub fn metric(name: &str) -> Result<Metric, Failure> {
-    match name.to_ascii_uppercase().as_str() {
-        "L2" => Ok(Metric::L2),
-        "IP" => Ok(Metric::Ip),
-        "COSINE" => Ok(Metric::Cosine),
-        _ => Err(invalid(format!("float vector index does not support metric type: {name}"))),
-    }
-}
-
-/// The name of a metric.
-pub fn metric_name(metric: Metric) -> &'static str {
-    match metric {
-        Metric::L2 => "L2",
-        Metric::Ip => "IP",
-        Metric::Cosine => "COSINE",
-    }
-}
-
-/// Whether a larger score is the better one.
-pub fn larger_is_better(metric: Metric) -> bool {
-    !matches!(metric, Metric::L2)
+/// The metric of a name, for a field of vectors of bits or of a dense type.
+pub fn metric(name: &str, binary: bool) -> Result<Metric, Failure> {
+    let upper = name.to_ascii_uppercase();
+    let fitting = Metric::ALL.iter().filter(|m| m.is_binary() == binary);
+    let found = fitting.copied().find(|m| m.name() == upper);
+    found.ok_or_else(|| {
+        let kind = if binary { "binary" } else { "float" };
+        invalid(format!("{kind} vector index does not support metric type: {name}"))
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Nulls of scalars are dense (a filler stands in the null's place), nulls of vectors are compact
 //! (nothing does); the flags say which rows are valid. Fields that cannot be null have no flags.
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, ListArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
 };
@@ -12,11 +12,10 @@ use elanus_proto::schema::field_data::Field as Payload;
 use elanus_proto::schema::scalar_field::Data;
 use elanus_proto::schema::{
     ArrayArray, BoolArray, DataType as WireType, DoubleArray, FieldData, FloatArray, IntArray,
-    JsonArray, LongArray, ScalarField, StringArray, VectorField, vector_field,
+    JsonArray, LongArray, ScalarField, StringArray,
 };
 
-use super::columns::flat_vectors;
-use super::{internal, schema};
+use super::{internal, schema, vectors};
 use crate::status::Failure;
 
 /// One column for the wire; `name` is a field of the schema or `$meta`.
@@ -41,14 +40,14 @@ fn field_to_wire(field: &FieldSchema, array: &ArrayRef) -> Result<FieldData, Fai
     } else {
         Vec::new()
     };
-    let payload = match field.data_type {
-        DataType::FloatVector { dim } => FieldData {
-            r#type: WireType::FloatVector.into(),
+    let payload = match &field.data_type {
+        kind if kind.is_vector() => FieldData {
+            r#type: schema::wire_type(kind).into(),
             field_name: field.name.clone(),
-            field: Some(Payload::Vectors(vectors(dim, array)?)),
+            field: Some(Payload::Vectors(vectors::to_wire(kind, array.as_ref())?)),
             ..Default::default()
         },
-        ref kind => scalar(&field.name, schema::wire_type(kind), scalar_data(kind, array)?),
+        kind => scalar(&field.name, schema::wire_type(kind), scalar_data(kind, array)?),
     };
     Ok(FieldData { field_id: field.id, valid_data, ..payload })
 }
@@ -111,7 +110,11 @@ fn scalar_data(kind: &DataType, array: &dyn Array) -> Result<Data, Failure> {
             let lists = array.as_list_opt::<i32>().ok_or_else(|| unexpected(array))?;
             Data::ArrayData(lists_data(element, lists)?)
         }
-        DataType::FloatVector { .. } => return Err(unexpected(array)),
+        DataType::FloatVector { .. }
+        | DataType::Float16Vector { .. }
+        | DataType::BFloat16Vector { .. }
+        | DataType::Int8Vector { .. }
+        | DataType::BinaryVector { .. } => return Err(unexpected(array)),
     })
 }
 
@@ -130,24 +133,4 @@ fn lists_data(element: &DataType, lists: &ListArray) -> Result<ArrayArray, Failu
         data.push(ScalarField { data: data_of_row, ..Default::default() });
     }
     Ok(ArrayArray { data, element_type: schema::wire_type(element).into() })
-}
-
-fn vectors(dim: u32, array: &dyn Array) -> Result<VectorField, Failure> {
-    let lists = array.as_fixed_size_list_opt().ok_or_else(|| unexpected(array))?;
-    let flat = flat_vectors(lists).ok_or_else(|| unexpected(array))?;
-    let data = if lists.null_count() == 0 { flat.to_vec() } else { present(lists, flat, dim) };
-    Ok(VectorField {
-        dim: i64::from(dim),
-        data: Some(vector_field::Data::FloatVector(FloatArray { data })),
-        ..Default::default()
-    })
-}
-
-fn present(lists: &FixedSizeListArray, flat: &[f32], dim: u32) -> Vec<f32> {
-    let mut data = Vec::with_capacity((lists.len() - lists.null_count()) * dim as usize);
-    let rows = flat.chunks_exact(dim as usize).enumerate();
-    for (_, vector) in rows.filter(|(row, _)| lists.is_valid(*row)) {
-        data.extend_from_slice(vector);
-    }
-    data
 }

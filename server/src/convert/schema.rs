@@ -10,7 +10,7 @@ use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::value_field::Data;
 use elanus_proto::schema::{self, DataType as WireType, ValueField};
 
-use super::{invalid, params};
+use super::{internal, invalid, params, vectors};
 use crate::status::Failure;
 
 /// The engine's schema of a `CreateCollection` request.
@@ -106,14 +106,19 @@ fn data_type(
             })?;
             Ok(DataType::Array { element: Box::new(element), max_capacity })
         }
-        WireType::FloatVector => {
+        WireType::FloatVector
+        | WireType::Float16Vector
+        | WireType::BFloat16Vector
+        | WireType::Int8Vector
+        | WireType::BinaryVector => {
             let dim = number(given, "dim", name)?.ok_or_else(|| {
                 invalid(format!(
                     "dimension is not defined in field type params of field {name}, \
                      check type param `dim` for vector field"
                 ))
             })?;
-            Ok(DataType::FloatVector { dim })
+            vectors::vector_type(wire.data_type(), dim)
+                .ok_or_else(|| internal(format!("field {name} is no vector")))
         }
         WireType::None => Err(invalid(format!("data type None of field {name} is not valid"))),
         WireType::String => {
@@ -122,7 +127,8 @@ fn data_type(
         kind => scalar_type(kind, collection, name, given)?.ok_or_else(|| {
             Failure::unsupported(format!(
                 "field {name} is of type {}, which is not supported; supported are Bool, Int8, \
-                 Int16, Int32, Int64, Float, Double, VarChar, JSON, Array and FloatVector",
+                 Int16, Int32, Int64, Float, Double, VarChar, JSON, Array, FloatVector, \
+                 Float16Vector, BFloat16Vector, Int8Vector and BinaryVector",
                 kind.as_str_name()
             ))
         }),
@@ -265,14 +271,17 @@ pub fn field_to_wire(field: &FieldSchema) -> schema::FieldSchema {
     };
     match &field.data_type {
         DataType::VarChar { max_length } => add("max_length", *max_length),
-        DataType::FloatVector { dim } => add("dim", *dim),
         DataType::Array { element, max_capacity } => {
             if let DataType::VarChar { max_length } = element.as_ref() {
                 add("max_length", *max_length);
             }
             add("max_capacity", *max_capacity);
         }
-        _ => {}
+        other => {
+            if let Some(dim) = other.vector_dim() {
+                add("dim", dim);
+            }
+        }
     }
     type_params.extend(params::to_pairs(&field.params));
     let element_type = match &field.data_type {
@@ -310,6 +319,10 @@ pub fn wire_type(data_type: &DataType) -> WireType {
         DataType::Json => WireType::Json,
         DataType::Array { .. } => WireType::Array,
         DataType::FloatVector { .. } => WireType::FloatVector,
+        DataType::Float16Vector { .. } => WireType::Float16Vector,
+        DataType::BFloat16Vector { .. } => WireType::BFloat16Vector,
+        DataType::Int8Vector { .. } => WireType::Int8Vector,
+        DataType::BinaryVector { .. } => WireType::BinaryVector,
     }
 }
 
@@ -372,6 +385,10 @@ mod tests {
             },
             field("j", WireType::Json, &[]),
             field("v", WireType::FloatVector, &[("dim", "4")]),
+            field("h", WireType::Float16Vector, &[("dim", "3")]),
+            field("b", WireType::BFloat16Vector, &[("dim", "3")]),
+            field("n", WireType::Int8Vector, &[("dim", "5")]),
+            field("x", WireType::BinaryVector, &[("dim", "16")]),
         ];
         for (id, field) in (FIRST_FIELD_ID..).zip(&mut fields) {
             field.field_id = id;
@@ -395,7 +412,7 @@ mod tests {
     #[test]
     fn what_is_not_built_or_wrong_is_refused() {
         let code = |f: schema::FieldSchema| field_from_wire("c", &f).err().map(|e| e.code);
-        assert_eq!(code(field("v", WireType::BinaryVector, &[("dim", "8")])), Some(10));
+        assert_eq!(code(field("v", WireType::SparseFloatVector, &[])), Some(10));
         assert_eq!(code(field("g", WireType::Geometry, &[])), Some(10));
         assert_eq!(code(field("v", WireType::FloatVector, &[])), Some(1100));
         assert_eq!(code(field("s", WireType::VarChar, &[])), Some(1101));
@@ -412,6 +429,6 @@ mod tests {
 
     #[test]
     fn the_dynamic_column_takes_the_next_id() {
-        assert_eq!(from_wire(&full()).map(|s| dynamic_field_id(&s)).ok(), Some(106));
+        assert_eq!(from_wire(&full()).map(|s| dynamic_field_id(&s)).ok(), Some(110));
     }
 }

@@ -11,6 +11,7 @@ use elanus_proto::service::{
     GetIndexStatisticsResponse, IndexDescription,
 };
 
+use super::index_params::meaning;
 use super::{collection, index_params, names};
 use crate::context::{Context, signed};
 use crate::convert::params;
@@ -135,7 +136,10 @@ pub async fn alter(
             "can't alter index on loaded collection, please release the collection first",
         ));
     }
-    named(&info, &request.index_name)?;
+    let index = named(&info, &request.index_name)?;
+    let mut changed = index.params.clone();
+    changed.extend(set.clone());
+    index_params::check_altered(&indexed_field(&info, &index.field)?.data_type, &changed)?;
     Ok(found.alter_index(&request.index_name, set, request.delete_keys).await?)
 }
 
@@ -196,7 +200,7 @@ fn descriptions(
         .indexes
         .iter()
         .filter(|i| is_meant(i, name, field))
-        .map(|i| description(i, rows))
+        .map(|i| description(i, &info, rows, !name.is_empty()))
         .collect();
     match all.as_slice() {
         [] if name.is_empty() => Err(Failure::no_index(&info.name)),
@@ -205,12 +209,23 @@ fn descriptions(
     }
 }
 
-/// As in Milvus, rows that are not in a segment yet do not count.
-fn description(index: &IndexInfo, rows: i64) -> IndexDescription {
+/// As in Milvus, rows that are not in a segment yet do not count. The parameters are those that were
+/// given and, if the index was asked for by name, what it is here: pymilvus's older classes list all
+/// indexes and take their parameters for those that were given.
+fn description(
+    index: &IndexInfo,
+    info: &CollectionInfo,
+    rows: i64,
+    by_name: bool,
+) -> IndexDescription {
+    let mut pairs = params::to_pairs(&index.params);
+    if let (true, Ok(field)) = (by_name, info.schema.field(&index.field)) {
+        pairs.extend(params::to_pairs(&meaning::shown(index, &field.data_type)));
+    }
     IndexDescription {
         index_name: index.name.clone(),
         index_id: signed(index.id),
-        params: params::to_pairs(&index.params),
+        params: pairs,
         field_name: index.field.clone(),
         indexed_rows: rows,
         total_rows: rows,

@@ -17,4 +17,5 @@ pub mod partition;
 pub mod query;
 pub mod schema_limits;
 pub mod search;
+mod search_effort;
 pub mod statistics;

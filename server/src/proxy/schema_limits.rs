@@ -87,15 +87,20 @@ fn check_type(field: &str, data_type: &DataType, limits: &LimitSettings) -> Resu
             max_capacity_of(u64::from(*max_capacity), limits)?;
             check_type(field, element, limits)?;
         }
-        DataType::FloatVector { dim } if !(MIN_DIM..=limits.max_dim).contains(dim) => {
-            return Err(Failure::parameter(format!(
-                "invalid dimension: {dim} of field {field}. float vector dimension should be in \
-                 range {MIN_DIM} ~ {}",
-                limits.max_dim
-            )));
+        DataType::BinaryVector { dim } => dim_of_bits(field, *dim, limits.max_dim)?,
+        DataType::FloatVector { dim }
+        | DataType::Float16Vector { dim }
+        | DataType::BFloat16Vector { dim }
+        | DataType::Int8Vector { dim } => {
+            if !(MIN_DIM..=limits.max_dim).contains(dim) {
+                return Err(Failure::parameter(format!(
+                    "invalid dimension: {dim} of field {field}. float vector dimension should be \
+                     in range {MIN_DIM} ~ {}",
+                    limits.max_dim
+                )));
+            }
         }
-        DataType::FloatVector { .. }
-        | DataType::Bool
+        DataType::Bool
         | DataType::Int8
         | DataType::Int16
         | DataType::Int32
@@ -105,6 +110,19 @@ fn check_type(field: &str, data_type: &DataType, limits: &LimitSettings) -> Resu
         | DataType::Json => {}
     }
     Ok(())
+}
+
+/// A vector of bits may have eight times as many dimensions: it is not larger.
+fn dim_of_bits(field: &str, dim: u32, max_dim: u32) -> Result<(), Failure> {
+    let most = max_dim.saturating_mul(8);
+    let why = if !dim.is_multiple_of(8) {
+        "binary vector dimension should be multiple of 8. ".to_string()
+    } else if !(MIN_DIM..=most).contains(&dim) {
+        format!("binary vector dimension should be in range {MIN_DIM} ~ {most}")
+    } else {
+        return Ok(());
+    };
+    Err(Failure::parameter(format!("invalid dimension: {dim} of field {field}. {why}")))
 }
 
 /// Checks a `max_length`.
@@ -143,11 +161,31 @@ mod tests {
     fn limits_are_refused_in_milvus_words() {
         let id = || FieldSchema::new("id", DataType::Int64).primary();
         let vector = |dim| FieldSchema::new("v", DataType::FloatVector { dim });
+        let bits = |dim| FieldSchema::new("b", DataType::BinaryVector { dim });
         let text = |max_length| FieldSchema::new("t", DataType::VarChar { max_length });
         assert_eq!(reason(vec![id(), vector(2)]), "");
         assert!(reason(vec![id()]).starts_with("schema does not contain vector field"));
         assert!(reason(vec![vector(2)]).starts_with("primary key is not specified"));
         assert!(reason(vec![id(), vector(1)]).starts_with("invalid dimension: 1 of field v."));
+        for (dim, words) in [
+            (
+                12,
+                "invalid dimension: 12 of field b. binary vector dimension should be multiple of 8.",
+            ),
+            (0, "should be in range 2 ~ 262144"),
+            (262_152, "should be in range 2 ~ 262144"),
+        ] {
+            assert!(reason(vec![id(), bits(dim)]).contains(words), "{dim}");
+        }
+        assert_eq!(reason(vec![id(), bits(262_144)]), "");
+        for kind in [
+            DataType::Float16Vector { dim: 1 },
+            DataType::BFloat16Vector { dim: 1 },
+            DataType::Int8Vector { dim: 32_769 },
+        ] {
+            let field = FieldSchema::new("h", kind);
+            assert!(reason(vec![id(), field]).contains("should be in range 2 ~ 32768"));
+        }
         assert!(reason(vec![id(), vector(2), vector(2)]).contains("duplicated field name v"));
         assert!(reason(vec![id(), vector(2), text(0)]).contains("but got 0 instead"));
         let many = (0..64).map(|i| FieldSchema::new(format!("f{i}"), DataType::Bool));

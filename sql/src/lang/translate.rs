@@ -82,7 +82,10 @@ pub(super) fn type_name(data_type: &DataType) -> String {
         DataType::VarChar { .. } => "VarChar".to_owned(),
         DataType::Json => "JSON".to_owned(),
         DataType::Array { element, .. } => format!("Array[{}]", type_name(element)),
-        DataType::FloatVector { .. } => "FloatVector".to_owned(),
+        vector if vector.is_vector() => {
+            let name = vector.display_name();
+            name.split('(').next().unwrap_or_default().to_owned()
+        }
         other => format!("{other:?}"),
     }
 }

@@ -15,9 +15,11 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use elanus_engine::api::Queries;
 use elanus_engine::core::schema::{CollectionSchema, DataType};
+use elanus_engine::core::vectors::rounded;
 
-use crate::functions::{VectorFunction, VectorMeasure, vector_from_scalar};
+use crate::functions::{VectorFunction, VectorMeasure, bits_from_scalar, vector_from_scalar};
 use crate::provider::ScanExec;
 
 /// A call of a vector function with a column and a constant.
@@ -28,7 +30,8 @@ pub(super) struct Distance {
     pub field: String,
     /// Its position in the input.
     pub column: usize,
-    pub query: Vec<f32>,
+    /// One vector, as it was given.
+    query: Queries,
 }
 
 impl Distance {
@@ -42,8 +45,20 @@ impl Distance {
             (None, Some(column)) => (column, a),
             _ => return None,
         };
-        let query = vector_from_scalar(literal(constant)?)?;
+        let constant = literal(constant)?;
+        let query = match measure.is_binary() {
+            true => vec![bits_from_scalar(constant)?].into(),
+            false => vec![vector_from_scalar(constant)?].into(),
+        };
         Some(Self { measure, field: column.name().to_string(), column: column.index(), query })
+    }
+
+    /// The query of a search in a field of the type: what the function compares its values with.
+    pub(super) fn query(&self, data_type: &DataType) -> Queries {
+        match &self.query {
+            Queries::Dense(q) => q.iter().map(|q| rounded(data_type, q)).collect::<Vec<_>>().into(),
+            Queries::Binary(q) => q.clone().into(),
+        }
     }
 }
 
@@ -144,7 +159,6 @@ fn under(
 /// are right and no row is without a vector (SQL puts those last, a search leaves them out).
 fn field_fits(schema: &CollectionSchema, distance: &Distance, conjuncts: &[Expr]) -> bool {
     let Ok(field) = schema.field(&distance.field) else { return false };
-    let DataType::FloatVector { dim } = field.data_type else { return false };
     let present = || {
         conjuncts.iter().any(|c| match c {
             Expr::IsNotNull(of) => {
@@ -153,8 +167,7 @@ fn field_fits(schema: &CollectionSchema, distance: &Distance, conjuncts: &[Expr]
             _ => false,
         })
     };
-    usize::try_from(dim) == Ok(distance.query.len())
-        && distance.query.iter().all(|x| x.is_finite())
+    distance.query(&field.data_type).check(field, distance.measure.metric()).is_ok()
         && (!field.nullable || present())
 }
 

@@ -14,6 +14,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::projection::ProjectionExec;
+use elanus_engine::api::Effort;
 
 use super::options::SqlOptions;
 use super::pattern::SortedScan;
@@ -22,7 +23,8 @@ use super::top_k::{DISTANCE, VectorTopKExec};
 /// Turns `ORDER BY l2_distance(v, […]) LIMIT k` over a scan into [`VectorTopKExec`].
 ///
 /// It runs after all other rules, on the finished plan: nothing may come between the search and
-/// those who rely on its order. `SET elanus.vector_top_k = false` turns it off.
+/// those who rely on its order. `SET elanus.vector_top_k = false` turns it off, `SET elanus.effort`
+/// says how hard the search tries.
 #[derive(Debug)]
 pub struct VectorTopK;
 
@@ -32,10 +34,12 @@ impl PhysicalOptimizerRule for VectorTopK {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if config.extensions.get::<SqlOptions>().is_some_and(|o| !o.vector_top_k) {
+        let options = config.extensions.get::<SqlOptions>().cloned().unwrap_or_default();
+        if !options.vector_top_k {
             return Ok(plan);
         }
-        let searched = plan.transform_up(|node| match search_for(&node)? {
+        let effort = options.effort.0;
+        let searched = plan.transform_up(|node| match search_for(&node, effort)? {
             Some(search) => Ok(Transformed::yes(search)),
             None => Ok(Transformed::no(node)),
         })?;
@@ -56,10 +60,13 @@ impl PhysicalOptimizerRule for VectorTopK {
 }
 
 /// The search that gives what a sorted scan gives.
-fn search_for(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn search_for(
+    plan: &Arc<dyn ExecutionPlan>,
+    effort: Effort,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(sorted) = SortedScan::of(plan)? else { return Ok(None) };
     let Some(distance) = sorted.distance() else { return Ok(None) };
-    let search = VectorTopKExec::new(sorted.scan, distance, sorted.fetch);
+    let search = VectorTopKExec::new(sorted.scan, distance, sorted.fetch, effort);
     let mut node: Arc<dyn ExecutionPlan> = Arc::new(search);
     for projection in sorted.projections.iter().rev() {
         node = Arc::new(ProjectionExec::try_new(projection.expr().to_vec(), node)?);

@@ -18,7 +18,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, Sched
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use elanus_engine::api::{Hit, RowAddress, SearchRequest, Snapshot};
+use elanus_engine::api::{Effort, Hit, Queries, RowAddress, SearchRequest, Snapshot};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::pattern::Distance;
@@ -49,14 +49,18 @@ pub struct VectorTopKExec {
 
 impl VectorTopKExec {
     /// The search in place of a scan, with the scan's columns.
-    pub(super) fn new(scan: &ScanExec, distance: Distance, k: usize) -> Self {
+    pub(super) fn new(scan: &ScanExec, distance: Distance, k: usize, effort: Effort) -> Self {
+        let field = scan.snapshot().schema().fields.iter().find(|f| f.name == distance.field);
+        // The pattern has found the field; without one the search itself says what is missing.
+        let query = field.map_or(Queries::Dense(Vec::new()), |f| distance.query(&f.data_type));
         let request = SearchRequest {
             field: distance.field.clone(),
-            queries: Arc::new(vec![distance.query.clone()]),
+            queries: Arc::new(query),
             metric: distance.measure.metric(),
             top_k: k,
             select: scan.selection().clone(),
             range: None,
+            effort,
         };
         let schema = scan.schema();
         Self {
@@ -169,24 +173,16 @@ impl DisplayAs for VectorTopKExec {
         write!(
             f,
             "VectorTopKExec: field={}, metric={}, k={}, filter={}, collection={}, columns=[{}], \
-             units={units}, pruned_units={}",
+             units={units}, pruned_units={}, effort={}",
             self.distance.field,
-            metric_name(&self.distance),
+            self.distance.measure.metric().name(),
             self.request.top_k,
             self.filter.as_deref().unwrap_or("none"),
             self.snapshot.info().name,
             self.columns.join(", "),
             self.snapshot.units().saturating_sub(units),
+            self.request.effort,
         )
-    }
-}
-
-fn metric_name(distance: &Distance) -> &'static str {
-    use crate::functions::VectorMeasure as M;
-    match distance.measure {
-        M::L2Distance => "L2",
-        M::InnerProduct => "IP",
-        M::CosineSimilarity | M::CosineDistance => "COSINE",
     }
 }
 

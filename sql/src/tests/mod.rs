@@ -5,4 +5,5 @@ mod fixture;
 mod functions;
 mod plans;
 mod session;
+mod vectors;
 mod writes;

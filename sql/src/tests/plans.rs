@@ -104,6 +104,24 @@ async fn filters_are_pushed_and_the_rule_can_be_turned_off() {
 }
 
 #[tokio::test]
+async fn the_effort_of_a_search_is_a_setting() {
+    let s = store(Layout::Segments).await;
+    let statement = "SELECT id FROM items ORDER BY l2_distance(v, $Q) LIMIT 5".replace("$Q", Q);
+    for (set, shown) in [
+        ("SELECT 1", ", effort=0.98"),
+        ("SET elanus.effort = 0.995", ", effort=0.995"),
+        ("SET elanus.effort = '0.5'", ", effort=0.5"),
+        ("SET elanus.effort = 1", ", effort=exact"),
+    ] {
+        s.sql.query(set).await.unwrap();
+        let plan = plan(&s.sql, &statement).await;
+        assert!(plan.contains(shown), "{set}\n{plan}");
+    }
+    let other = s.sql.session("default").unwrap();
+    assert!(plan(&other, &statement).await.contains(", effort=0.98"));
+}
+
+#[tokio::test]
 async fn explain_analyze_counts_rows() {
     let s = store(Layout::Mixed).await;
     let statement = "ANALYZE SELECT id FROM items ORDER BY l2_distance(v, $Q) LIMIT 5";

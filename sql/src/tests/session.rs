@@ -55,6 +55,10 @@ async fn settings_belong_to_the_session() {
         "SET datafusion.catalog.default_schema = 'x'",
         "SET elanus.nothing = 1",
         "SET elanus.vector_top_k = maybe",
+        "SET elanus.effort = 0",
+        "SET elanus.effort = 1.01",
+        "SET elanus.effort = 'NaN'",
+        "SET elanus.effort = much",
     ] {
         let error = error(&s.sql, statement).await;
         assert_eq!(error.subject, Subject::Setting, "{statement}: {error}");

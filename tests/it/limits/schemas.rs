@@ -58,6 +58,22 @@ fn cases() -> Vec<(&'static str, Vec<FieldSchema>, &'static str)> {
         ("the dynamic column", with(named("$meta")), "kept for the system"),
         ("the timestamps", with(named("_ts")), "kept for the system"),
         ("dimension 0", vec![key(), vector(0)], "invalid dimension: 0"),
+        ("no whole bytes", with(field(DataType::BinaryVector { dim: 12 })), "multiple of 8"),
+        (
+            "too many bits",
+            with(field(DataType::BinaryVector { dim: 262_152 })),
+            "should be in range 1 ~ 262144",
+        ),
+        (
+            "too many halves",
+            with(field(DataType::Float16Vector { dim: 32_769 })),
+            "should be in range 1 ~ 32768",
+        ),
+        (
+            "an array of vectors",
+            with(array(DataType::Int8Vector { dim: 8 }, 3)),
+            "element type Int8Vector(8) is not supported",
+        ),
         ("a large dimension", vec![key(), vector(32_769)], "invalid dimension: 32769"),
         ("text of length 0", with(field(text(0))), "maximum length"),
         ("too long a text", with(field(text(65_536))), "maximum length"),

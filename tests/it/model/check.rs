@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use elanus_engine::api::{
-    Metric, PartitionSet, RowAddress, RowOrder, ScoreRange, SearchRequest, Selection, Snapshot,
-    vector_score,
+    Effort, Metric, PartitionSet, RowAddress, RowOrder, ScoreRange, SearchRequest, Selection,
+    Snapshot, vector_score,
 };
 use elanus_engine::core::key::{Key, Keys};
 use rand::Rng;
@@ -150,11 +150,12 @@ async fn check_search(
     let queries: Vec<Vec<f32>> = (0..3).map(|_| random_vector(rng)).collect();
     let request = SearchRequest {
         field: field.into(),
-        queries: Arc::new(queries.clone()),
+        queries: Arc::new(queries.clone().into()),
         metric,
         top_k,
         select: select.clone(),
         range,
+        effort: Effort::EXACT,
     };
     let answer = snapshot.search(&request).await.expect("a search");
     for (query, hits) in queries.iter().zip(&answer.hits) {

@@ -193,6 +193,40 @@ fn others() -> Vec<Case> {
             "should be in range [2, 2048]",
         ),
         (
+            "an index with half a number",
+            index(
+                "resting",
+                "v",
+                &[("index_type", "HNSW"), ("metric_type", "L2"), ("params", r#"{"M": 16.5}"#)],
+            ),
+            INVALID,
+            "wrong data type in json, key: 'M', value: '16.5'",
+        ),
+        (
+            "an index without a number it needs",
+            index("resting", "v", &[("index_type", "IVF_PQ"), ("metric_type", "L2")]),
+            INVALID,
+            "param 'm' not exist in json",
+        ),
+        (
+            "an index without metric",
+            index("resting", "v", &[("index_type", "FLAT")]),
+            INVALID,
+            "metric type not set for vector index",
+        ),
+        (
+            "an index of bits on floats",
+            index("resting", "v", &[("index_type", "BIN_FLAT"), ("metric_type", "L2")]),
+            INVALID,
+            "data type FloatVector can't build with this index BIN_FLAT",
+        ),
+        (
+            "an index for a GPU",
+            index("resting", "v", &[("index_type", "GPU_CAGRA"), ("metric_type", "L2")]),
+            INVALID,
+            "invalid index type: GPU_CAGRA",
+        ),
+        (
             "an index with broken params",
             index("resting", "v", &[("index_type", "HNSW"), ("params", "{")]),
             INVALID,

@@ -154,6 +154,36 @@ fn fields() -> Vec<Case> {
         ("dim below zero", dim("-4"), INVALID, "the value for dim of field v must be an integer"),
         ("dim of a word", dim("four"), INVALID, "the value for dim of field v must be an integer"),
         (
+            "bits that are no whole bytes",
+            and(field("bits", DataType::BinaryVector, &[("dim", "12")])),
+            INVALID,
+            "invalid dimension: 12 of field bits. binary vector dimension should be multiple of 8",
+        ),
+        (
+            "too many bits",
+            and(field("bits", DataType::BinaryVector, &[("dim", "262152")])),
+            INVALID,
+            "binary vector dimension should be in range 2 ~ 262144",
+        ),
+        (
+            "too many halves",
+            and(field("half", DataType::BFloat16Vector, &[("dim", "32769")])),
+            INVALID,
+            "float vector dimension should be in range 2 ~ 32768",
+        ),
+        (
+            "one byte",
+            and(field("bytes", DataType::Int8Vector, &[("dim", "1")])),
+            INVALID,
+            "float vector dimension should be in range 2 ~ 32768",
+        ),
+        (
+            "no dim of halves",
+            and(field("half", DataType::Float16Vector, &[])),
+            INVALID,
+            "dimension is not defined",
+        ),
+        (
             "no dim",
             new(vec![key(), field("v", DataType::FloatVector, &[])]),
             INVALID,
@@ -238,10 +268,10 @@ fn fields() -> Vec<Case> {
             "field x",
         ),
         (
-            "binary vectors",
-            and(field("x", DataType::BinaryVector, &[("dim", "8")])),
+            "sparse vectors",
+            and(field("x", DataType::SparseFloatVector, &[])),
             UNSUPPORTED,
-            "field x is of type BinaryVector",
+            "field x is of type SparseFloatVector",
         ),
         (
             "a default of another type",

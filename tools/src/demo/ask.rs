@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int64Type};
-use elanus_engine::api::{Collection, Engine, Metric, ScanCounts, SearchRequest, Selection};
+use elanus_engine::api::{
+    Collection, Effort, Engine, Metric, ScanCounts, SearchRequest, Selection,
+};
 use elanus_engine::core::filter::RowFilter;
 use elanus_engine::core::runtime::Stopwatch;
 use elanus_sql::Sql;
@@ -81,11 +83,12 @@ async fn search_once(
     let filter = filter.map(|filter| Arc::new(filter) as Arc<dyn RowFilter>);
     let request = SearchRequest {
         field: data::VECTOR.into(),
-        queries: Arc::new(vec![example.vector.clone()]),
+        queries: Arc::new(vec![example.vector.clone()].into()),
         metric: Metric::Cosine,
         top_k: TOP,
         select: Selection { filter, ..Selection::default() },
         range: None,
+        effort: Effort::DEFAULT,
     };
     let result = snapshot.search(&request).await?;
     let hits = result.hits.into_iter().next().unwrap_or_default();

@@ -39,7 +39,7 @@ fn shorten_vectors(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut fields = Vec::with_capacity(batch.num_columns());
     let mut columns = Vec::with_capacity(batch.num_columns());
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        if is_number_list(column.data_type()) {
+        if is_number_list(column.data_type()) || is_long_bytes(column.data_type()) {
             fields.push(Arc::new(Field::new(field.name(), DataType::Utf8, true)));
             columns.push(short_texts(column)?);
         } else {
@@ -60,10 +60,21 @@ fn is_number_list(data_type: &DataType) -> bool {
     }
 }
 
+/// Vectors of bits and of 16-bit floats are bytes; a byte takes two digits.
+fn is_long_bytes(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::FixedSizeBinary(bytes) if usize::try_from(*bytes).is_ok_and(|b| b > 2 * WHOLE))
+}
+
 fn short_texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let options = FormatOptions::default();
     let whole = ArrayFormatter::try_new(column.as_ref(), &options)?;
     let mut texts = StringBuilder::new();
+    if let Some(bytes) = column.as_fixed_size_binary_opt() {
+        for value in bytes {
+            texts.append_option(value.map(short_bytes));
+        }
+        return Ok(Arc::new(texts.finish()));
+    }
     for row in 0..column.len() {
         match list_value(column.as_ref(), row) {
             None => texts.append_null(),
@@ -99,10 +110,18 @@ pub fn short_text(list: &ArrayRef) -> Result<String, ArrowError> {
     Ok(format!("{text}… {}]", list.len()))
 }
 
+/// The first bytes in hexadecimal and their number, as in `0f03a1c2… 256 bytes`.
+fn short_bytes(bytes: &[u8]) -> String {
+    let head: String = bytes.iter().take(2 * SHOWN).map(|b| format!("{b:02x}")).collect();
+    format!("{head}… {} bytes", bytes.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{FixedSizeListArray, Float32Array, Int64Array, ListArray};
+    use arrow::array::{
+        FixedSizeBinaryArray, FixedSizeListArray, Float32Array, Int64Array, ListArray,
+    };
     use arrow::datatypes::{Float32Type, Int64Type};
 
     fn vectors(dim: i32) -> ArrayRef {
@@ -122,6 +141,22 @@ mod tests {
         let text = render(&[batch])?;
         assert!(text.contains("[-0.25, -0.12, … 384]"), "{text}");
         assert!(text.contains("[-0.25, -0.125, 0.0]"), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn long_bytes_are_shortened_and_short_ones_not() -> Result<(), ArrowError> {
+        let bits = |size: usize| -> Result<ArrayRef, ArrowError> {
+            let row: Vec<u8> = (0..=255).cycle().skip(15).take(size).collect();
+            let rows = [Some(row), None].into_iter();
+            let size = i32::try_from(size).unwrap_or(0);
+            Ok(Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(rows, size)?))
+        };
+        let columns = [("small", bits(3)?, true), ("big", bits(256)?, true)];
+        let text = render(&[RecordBatch::try_from_iter_with_nullable(columns)?])?;
+        for part in ["| 0f1011 |", "| 0f101112… 256 bytes |", "NULL"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
         Ok(())
     }
 

@@ -5,7 +5,10 @@ use std::process::Command;
 
 use crate::context::Context;
 use crate::run::run;
-use crate::venv::NEWEST;
+use crate::venv::{NEWEST, RIVALS};
+
+/// Scripts that need other vector libraries or the program `ann`, and no server.
+const WITH_RIVALS: [&str; 4] = ["churn", "filter", "recall", "unmerged"];
 
 /// Runs `benches/NAME.py`, or lists the scripts.
 pub fn bench(context: &Context, arguments: &[String]) -> Result<bool, String> {
@@ -25,7 +28,8 @@ pub fn bench(context: &Context, arguments: &[String]) -> Result<bool, String> {
     if !script.is_file() {
         return Err(format!("no such bench: {name}; `cargo xtask bench` lists them"));
     }
-    NEWEST.prepare(context)?;
+    let venv = if WITH_RIVALS.contains(&name.as_str()) { RIVALS } else { NEWEST };
+    venv.prepare(context)?;
     let binary = match std::env::var_os("ELANUS_BIN") {
         Some(binary) => binary.into(),
         None => {
@@ -35,6 +39,6 @@ pub fn bench(context: &Context, arguments: &[String]) -> Result<bool, String> {
             context.binary("release")
         }
     };
-    let python = NEWEST.program(context, "python");
+    let python = venv.program(context, "python");
     run(Command::new(python).arg(script).args(rest).env("ELANUS_BIN", binary))
 }

@@ -1,10 +1,10 @@
 use super::super::{results, schema};
 use super::*;
 use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Float32Type, Int64Type};
 use elanus_proto::schema::{
     ArrayArray, BoolArray, FloatArray, IntArray, JsonArray, LongArray, ScalarField,
-    StringArray as Texts,
+    StringArray as Texts, VectorField, vector_field,
 };
 
 fn text() -> DataType {

@@ -1,8 +1,11 @@
 //! What a search asks for beside vectors and filter.
 
-use elanus_proto::common::KeyValuePair;
+use std::collections::BTreeMap;
 
-use super::{Params, result_window};
+use elanus_proto::common::KeyValuePair;
+use serde_json::Value;
+
+use super::{Params, plain, result_window};
 use crate::convert::{invalid, mismatch};
 use crate::status::Failure;
 
@@ -58,6 +61,8 @@ pub struct SearchParams {
     pub page: Option<IteratorPage>,
     /// The collection that the client means, for iterators.
     pub collection_id: Option<i64>,
+    /// All parameters as they came, for the index to read its own.
+    pub raw: BTreeMap<String, Value>,
 }
 
 /// Most rows of a group, as in Milvus.
@@ -103,8 +108,25 @@ impl SearchParams {
             range_filter,
             grouping,
             collection_id: params.integer("collection_id").unwrap_or(None),
+            raw: raw(pairs),
         })
     }
+}
+
+/// The parameters with the types they have in JSON; a flat one, which is a text, wins where it says
+/// something else than the nested one.
+fn raw(pairs: &[KeyValuePair]) -> BTreeMap<String, Value> {
+    let mut raw = BTreeMap::new();
+    for pair in pairs.iter().filter(|p| p.key == "params") {
+        raw.extend(serde_json::from_str::<BTreeMap<_, _>>(&pair.value).unwrap_or_default());
+    }
+    for pair in pairs.iter().filter(|p| p.key != "params") {
+        let nested = raw.get(&pair.key).cloned().and_then(plain);
+        if nested.is_none_or(|text| text != pair.value) {
+            raw.insert(pair.key.clone(), Value::String(pair.value.clone()));
+        }
+    }
+    raw
 }
 
 fn in_limit(value: i64, most: usize, what: &str) -> Result<usize, Failure> {
@@ -252,6 +274,8 @@ mod tests {
         assert_eq!((s.radius, s.range_filter), (Some(2.5), Some(1.0)));
         assert_eq!(s.metric.as_deref(), Some("L2"));
         assert!(s.page.is_none() && s.grouping.is_none());
+        assert_eq!(s.raw.get("nprobe"), Some(&Value::from(10)));
+        assert_eq!(s.raw.get("topk"), Some(&Value::from("5")));
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use elanus_engine::core::schema::{CollectionSchema, DataType};
 use super::part::Part;
 use super::target::Target;
 use crate::convert::params::{Grouping, Window};
-use crate::convert::{internal, invalid};
+use crate::convert::{internal, invalid, schema as wire_schema, vectors};
 use crate::status::{Failure, code};
 
 /// The groups of each query, best group first, its rows together.
@@ -65,8 +65,10 @@ fn check_fields(schema: &CollectionSchema, names: &[String]) -> Result<(), Failu
             DataType::Double => "DOUBLE",
             DataType::Json => "JSON",
             DataType::Array { .. } => "ARRAY",
-            DataType::FloatVector { .. } => "VECTOR_FLOAT",
-            _ => continue,
+            ref other => match vectors::type_name(wire_schema::wire_type(other)) {
+                Some(name) => name,
+                None => continue,
+            },
         };
         return Err(invalid(format!("unsupported data type {kind} for group by operator")));
     }

@@ -3,25 +3,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, FixedSizeListArray};
+use arrow::array::Array;
 use elanus_engine::api::{
-    CollectionInfo, Hit, Metric, RowOrder, ScoreRange, SearchRequest, Selection,
+    CollectionInfo, Effort, Hit, Metric, Queries, RowOrder, ScoreRange, SearchRequest, Selection,
 };
 use elanus_engine::core::key::Key;
-use elanus_engine::core::schema::{CollectionSchema, DataType};
+use elanus_engine::core::schema::{CollectionSchema, FieldSchema};
 use elanus_engine::core::settings::LimitSettings;
 use elanus_proto::schema::IDs;
 use elanus_proto::service::search_request::SearchInput;
 use elanus_proto::service::{self};
 
 use super::target::Target;
-use crate::convert::columns::flat_vectors;
-use crate::convert::params::{SearchParams, Window, larger_is_better, metric, metric_name};
+use crate::convert::params::{SearchParams, Window, metric};
+use crate::convert::vectors::{default_metric, queries_of_rows};
 use crate::convert::{ids, internal, invalid, mismatch, placeholder};
+use crate::proxy::search_effort::{self, Asked, Mode};
 use crate::status::Failure;
-
-/// The metric of a field that has no index.
-const DEFAULT_METRIC: &str = "COSINE";
 
 /// A vector search.
 pub(super) struct Part {
@@ -30,10 +28,11 @@ pub(super) struct Part {
     /// How scores are made.
     pub metric: Metric,
     /// The query vectors.
-    pub queries: Arc<Vec<Vec<f32>>>,
+    pub queries: Arc<Queries>,
     field: String,
     select: Selection,
     range: Option<ScoreRange>,
+    effort: Effort,
 }
 
 impl Part {
@@ -46,19 +45,21 @@ impl Part {
     ) -> Result<Self, Failure> {
         let params = SearchParams::new(&request.search_params, outer, limits.max_top_k)?;
         target.check_id(params.collection_id)?;
-        let (field, dim) = vector_field(target.schema(), params.anns_field.as_deref())?;
-        let metric = field_metric(target.snapshot.info(), &field, params.metric.as_deref())?;
+        let field = vector_field(target.schema(), params.anns_field.as_deref())?;
+        let metric = field_metric(target.snapshot.info(), field, params.metric.as_deref())?;
         let select = target.select(&request.dsl, request.expr_template_values)?;
         let queries = match request.search_input {
             Some(SearchInput::PlaceholderGroup(bytes)) => {
-                placeholder::query_vectors(&bytes, &field, dim)?
+                placeholder::query_vectors(&bytes, field)?
             }
-            Some(SearchInput::Ids(ids)) => stored_vectors(target, &field, ids).await?,
-            None => Vec::new(),
+            Some(SearchInput::Ids(ids)) => stored_vectors(target, field, ids).await?,
+            None => Queries::Dense(Vec::new()),
         };
         check_query_count(queries.len(), limits.max_queries)?;
         let range = range(&params, metric)?;
-        Ok(Self { params, metric, queries: Arc::new(queries), field, select, range })
+        let effort = effort(target, field, &params)?;
+        let field = field.name.clone();
+        Ok(Self { params, metric, queries: Arc::new(queries), field, select, range, effort })
     }
 
     /// The best `top_k` rows of each query.
@@ -80,6 +81,7 @@ impl Part {
             top_k,
             select: self.select.clone(),
             range,
+            effort: self.effort,
         };
         Ok(target.snapshot.search(&request).await?.hits)
     }
@@ -93,7 +95,7 @@ impl Part {
 /// The engine compares scores before they are rounded to 32 bits, and `bound` is a rounded one: the
 /// limit is half-way to the next 32-bit number, so that no row is seen twice and none is missed.
 fn behind(metric: Metric, bound: f32, asked: Option<ScoreRange>) -> ScoreRange {
-    let up = larger_is_better(metric);
+    let up = metric.higher_is_nearer();
     let next = if up { bound.next_down() } else { bound.next_up() };
     let half = f64::midpoint(f64::from(bound), f64::from(next));
     let near = match half as f32 == bound {
@@ -107,6 +109,24 @@ fn behind(metric: Metric, bound: f32, asked: Option<ScoreRange>) -> ScoreRange {
     ScoreRange { radius: asked.map_or(far, |r| r.radius), range_filter: Some(near) }
 }
 
+/// How hard to try, from what the field's index reads of the parameters.
+fn effort(target: &Target, field: &FieldSchema, params: &SearchParams) -> Result<Effort, Failure> {
+    let info = target.snapshot.info();
+    let mode = match params.radius {
+        _ if params.page.is_some() || params.grouping.is_some() => Mode::Pages,
+        Some(_) => Mode::Range,
+        None => Mode::Plain,
+    };
+    search_effort::effort(&Asked {
+        index: info.indexes.iter().find(|i| i.field == field.name).map(|i| &i.params),
+        binary: field.data_type.is_binary_vector(),
+        search: &params.raw,
+        top_k: params.window.limit + params.window.offset,
+        mode,
+        rows: &|| target.snapshot.describe_units().iter().map(|u| u.live_rows).sum(),
+    })
+}
+
 fn check_query_count(count: usize, most: usize) -> Result<(), Failure> {
     if (1..=most).contains(&count) {
         return Ok(());
@@ -117,8 +137,11 @@ fn check_query_count(count: usize, most: usize) -> Result<(), Failure> {
     )))
 }
 
-/// The vector field that is searched, and its dimensions.
-fn vector_field(schema: &CollectionSchema, asked: Option<&str>) -> Result<(String, u32), Failure> {
+/// The vector field that is searched.
+fn vector_field<'a>(
+    schema: &'a CollectionSchema,
+    asked: Option<&str>,
+) -> Result<&'a FieldSchema, Failure> {
     let field = match asked {
         Some(name) => schema.fields.iter().find(|f| f.name == name).ok_or_else(|| {
             invalid(format!(
@@ -137,9 +160,9 @@ fn vector_field(schema: &CollectionSchema, asked: Option<&str>) -> Result<(Strin
             first
         }
     };
-    match field.data_type {
-        DataType::FloatVector { dim } => Ok((field.name.clone(), dim)),
-        _ => Err(invalid(format!(
+    match field.data_type.is_vector() {
+        true => Ok(field),
+        false => Err(invalid(format!(
             "failed to create query plan: field ({}) to search is not of vector data type",
             field.name
         ))),
@@ -149,17 +172,20 @@ fn vector_field(schema: &CollectionSchema, asked: Option<&str>) -> Result<(Strin
 /// The metric of the field's index, which the one that is asked for must be.
 fn field_metric(
     info: &CollectionInfo,
-    field: &str,
+    field: &FieldSchema,
     asked: Option<&str>,
 ) -> Result<Metric, Failure> {
-    let index = info.indexes.iter().find(|i| i.field == field);
+    let index = info.indexes.iter().find(|i| i.field == field.name);
+    let binary = field.data_type.is_binary_vector();
     let own = index.and_then(|i| i.params.get("metric_type")).filter(|m| !m.is_empty());
-    let Some(own) = own else { return metric(asked.unwrap_or(DEFAULT_METRIC)) };
-    let own = metric(own)?;
+    let Some(own) = own else {
+        return asked.map_or(Ok(default_metric(&field.data_type)), |name| metric(name, binary));
+    };
+    let own = metric(own, binary)?;
     match asked {
-        Some(name) if !name.eq_ignore_ascii_case(metric_name(own)) => {
+        Some(name) if !name.eq_ignore_ascii_case(own.name()) => {
             let text = "fail to search: metric type not match";
-            Err(mismatch(text, metric_name(own), name))
+            Err(mismatch(text, own.name(), name))
         }
         _ => Ok(own),
     }
@@ -168,12 +194,12 @@ fn field_metric(
 fn range(params: &SearchParams, metric: Metric) -> Result<Option<ScoreRange>, Failure> {
     let Some(radius) = params.radius else { return Ok(None) };
     if let Some(near) = params.range_filter {
-        let up = larger_is_better(metric);
+        let up = metric.higher_is_nearer();
         if (up && near <= radius) || (!up && near >= radius) {
             let relation = if up { "greater" } else { "less" };
             return Err(invalid(format!(
                 "metric type ({}), range_filter({near}) must be {relation} than radius({radius})",
-                metric_name(metric)
+                metric.name()
             )));
         }
     }
@@ -181,7 +207,11 @@ fn range(params: &SearchParams, metric: Metric) -> Result<Option<ScoreRange>, Fa
 }
 
 /// The vectors of rows that are in the collection already, by key.
-async fn stored_vectors(target: &Target, field: &str, ids: IDs) -> Result<Vec<Vec<f32>>, Failure> {
+async fn stored_vectors(
+    target: &Target,
+    field: &FieldSchema,
+    ids: IDs,
+) -> Result<Queries, Failure> {
     let keys = ids::from_wire(ids, target.schema())?;
     let primary = target.schema().primary()?.name.clone();
     let Some(filter) = ids::KeyFilter::new(&primary, &keys) else {
@@ -189,7 +219,7 @@ async fn stored_vectors(target: &Target, field: &str, ids: IDs) -> Result<Vec<Ve
     };
     let select = Selection { filter: Some(Arc::new(filter)), ..target.everything() };
     let rows = target.snapshot.select(&select, RowOrder::Any, 0, None).await?;
-    let columns = [primary.clone(), field.to_string()];
+    let columns = [primary.clone(), field.name.clone()];
     let batch = target.snapshot.fetch(&rows, &columns).await?;
     let found = ids::key_column(&batch, &primary)?;
     let at: HashMap<Key, usize> = (0..found.len()).map(|i| (found.get(i), i)).collect();
@@ -204,30 +234,27 @@ async fn stored_vectors(target: &Target, field: &str, ids: IDs) -> Result<Vec<Ve
             missing.join(" ")
         )));
     }
-    let vectors = batch.column_by_name(field).and_then(|c| c.as_fixed_size_list_opt());
-    let vectors = vectors.ok_or_else(|| internal(format!("field {field} was not fetched")))?;
-    (0..keys.len())
-        .map(|i| {
-            let key = keys.get(i);
-            vector(vectors, at.get(&key).copied().unwrap_or_default()).ok_or_else(|| {
-                invalid(format!("the row of primary key {key} has no vector in field {field}"))
-            })
-        })
-        .collect()
-}
-
-fn vector(vectors: &FixedSizeListArray, row: usize) -> Option<Vec<f32>> {
-    let dim = usize::try_from(vectors.value_length()).ok()?;
-    if vectors.is_null(row) {
-        return None;
+    let name = &field.name;
+    let vectors = batch.column_by_name(name);
+    let vectors = vectors.ok_or_else(|| internal(format!("field {name} was not fetched")))?;
+    let mut rows = Vec::with_capacity(keys.len());
+    for i in 0..keys.len() {
+        let key = keys.get(i);
+        let row = at.get(&key).copied().unwrap_or_default();
+        if vectors.is_null(row) {
+            return Err(invalid(format!(
+                "the row of primary key {key} has no vector in field {name}"
+            )));
+        }
+        rows.push(row);
     }
-    flat_vectors(vectors)?.get(row * dim..(row + 1) * dim).map(<[f32]>::to_vec)
+    queries_of_rows(&field.data_type, vectors.as_ref(), &rows)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use elanus_engine::core::schema::FieldSchema;
+    use elanus_engine::core::schema::DataType;
 
     #[test]
     fn the_only_vector_field_need_not_be_named() {
@@ -236,12 +263,14 @@ mod tests {
             FieldSchema::new("id", DataType::Int64).primary(),
             FieldSchema::new("v", vector()),
         ]);
-        assert_eq!(vector_field(&schema, None).ok(), Some(("v".into(), 3)));
+        let name = |asked| vector_field(&schema, asked).map(|f| f.name.as_str()).ok();
+        assert_eq!(name(None), Some("v"));
         assert!(vector_field(&schema, Some("id")).is_err());
         assert!(vector_field(&schema, Some("x")).is_err());
         schema.fields.push(FieldSchema::new("w", vector()));
         assert!(vector_field(&schema, None).is_err());
-        assert_eq!(vector_field(&schema, Some("w")).ok(), Some(("w".into(), 3)));
+        let name = |asked| vector_field(&schema, asked).map(|f| f.name.as_str()).ok();
+        assert_eq!(name(Some("w")), Some("w"));
     }
 
     #[test]
@@ -251,7 +280,7 @@ mod tests {
                 let near = behind(metric, bound, None).range_filter.unwrap_or_default();
                 assert_eq!(near as f32, next, "{bound}");
                 let before =
-                    if larger_is_better(metric) { near.next_up() } else { near.next_down() };
+                    if metric.higher_is_nearer() { near.next_up() } else { near.next_down() };
                 assert_eq!(before as f32, bound, "{bound}");
             }
         }

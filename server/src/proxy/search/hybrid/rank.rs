@@ -5,7 +5,7 @@ use std::f32::consts::PI;
 use elanus_engine::api::Metric;
 use elanus_proto::schema::FunctionScore;
 
-use crate::convert::params::{Params, larger_is_better};
+use crate::convert::params::Params;
 use crate::convert::{invalid, mismatch};
 use crate::status::Failure;
 
@@ -127,10 +127,10 @@ fn weighted(params: &Params, metrics: &[Metric]) -> Result<Ranker, Failure> {
     let normal = params
         .truth("norm_score")
         .map_err(|_| invalid("the type of rank param norm_score should be bool"))?;
-    let larger = metrics.iter().filter(|m| larger_is_better(**m)).count();
+    let larger = metrics.iter().filter(|m| m.higher_is_nearer()).count();
     let mixed = larger != 0 && larger != metrics.len();
     let scale = |metric: Metric| match metric {
-        Metric::L2 if normal || mixed => Scale::Distance,
+        distance if !distance.higher_is_nearer() && (normal || mixed) => Scale::Distance,
         Metric::Cosine if normal => Scale::Cosine,
         Metric::Ip if normal => Scale::Product,
         _ => Scale::Raw,

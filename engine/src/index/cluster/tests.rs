@@ -1,0 +1,181 @@
+//! The clustered index against brute force, on clustered data made here.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::core::effort::Effort;
+use crate::core::rowset::RowSet;
+use crate::index::Metric;
+use arrow::buffer::BooleanBuffer;
+
+/// A small generator with a seed that failures print.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f32 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 40) as f32 / (1u64 << 24) as f32) - 0.5
+    }
+
+    fn normal(&mut self) -> f32 {
+        (0..6).map(|_| self.next()).sum::<f32>() * 1.4
+    }
+}
+
+/// Rows around centres that lie around centres.
+fn data(n: usize, dim: usize, seed: u64) -> Vec<f32> {
+    let mut random = Random(seed);
+    let centers: Vec<f32> = (0..40 * dim).map(|_| random.normal()).collect();
+    (0..n)
+        .flat_map(|_| {
+            let at = ((random.next() + 0.5) * 40.0) as usize % 40;
+            let center = centers[at * dim..(at + 1) * dim].to_vec();
+            let spread = 0.4 + 0.3 * random.next();
+            center.into_iter().map(|c| c + spread * random.normal()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// A codebook of data of its own.
+pub fn book(dim: usize) -> Arc<Codebook> {
+    let rows = data(3_000, dim, 1);
+    let order = Order { version: 1, dim, space: Space::Raw, rows: 3_000 };
+    Arc::new(train(order, &rows).unwrap())
+}
+
+/// Rows coded in list order, with the order of the rows they came from.
+fn coded(book: &Arc<Codebook>, rows: &[f32]) -> (CodedRows, Vec<u32>) {
+    let lists = train::assign(book, rows);
+    let mut order: Vec<u32> = (0..lists.len() as u32).collect();
+    order.sort_by_key(|row| lists[*row as usize]);
+    let sorted: Vec<f32> = order
+        .iter()
+        .flat_map(|row| rows[*row as usize * book.dim..][..book.dim].iter().copied())
+        .collect();
+    let sorted_lists: Vec<u32> = order.iter().map(|row| lists[*row as usize]).collect();
+    let mut coder = RowCoder::new(book.clone(), false);
+    for (rows, lists) in sorted.chunks(1_024 * book.dim).zip(sorted_lists.chunks(1_024)) {
+        coder.push(rows, lists);
+    }
+    (coder.finish(Some(order.clone())).unwrap().0, order)
+}
+
+fn truth(metric: Metric, rows: &[f32], query: &[f32], k: usize, allowed: &RowSet) -> Vec<u32> {
+    let dim = query.len();
+    let mut all: Vec<(f64, u32)> = allowed
+        .iter()
+        .map(|at| {
+            let score =
+                elanus_kernels::exact_score(kernel_metric(metric), query, &rows[at * dim..][..dim]);
+            (if metric == Metric::L2 { score } else { -score }, at as u32)
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    all.into_iter().take(k).map(|(_, at)| at).collect()
+}
+
+fn kernel_metric(metric: Metric) -> elanus_kernels::Metric {
+    match metric {
+        Metric::Ip => elanus_kernels::Metric::Ip,
+        Metric::Cosine => elanus_kernels::Metric::Cosine,
+        _ => elanus_kernels::Metric::L2,
+    }
+}
+
+#[test]
+fn every_metric_in_every_space_finds_its_neighbours() {
+    for (dim, n) in [(24, 6_000), (300, 4_000)] {
+        let rows = data(n, dim, 9);
+        let queries = data(60, dim, 9);
+        for space in [Space::Raw, Space::Unit] {
+            let order = Order { version: 3, dim, space, rows: n };
+            let book = Arc::new(train(order, &rows).unwrap());
+            let (coded, _) = coded(&book, &rows);
+            for metric in [Metric::L2, Metric::Cosine, Metric::Ip] {
+                for share in [1, 3, 40] {
+                    let allowed =
+                        RowSet::from_bits(BooleanBuffer::collect_bool(n, |i| i % share == 0));
+                    let target = Target::new(0, &book, &coded, &allowed, metric);
+                    let search = ClusterSearch::new(
+                        &book,
+                        vec![target],
+                        metric,
+                        10,
+                        Effort::new(0.98).unwrap(),
+                    );
+                    let (mut right, mut all) = (0, 0);
+                    let mut scratch = Scratch::default();
+                    for query in queries.chunks_exact(dim) {
+                        let (found, _) = search.run(query, &mut scratch).unwrap();
+                        let truth = truth(metric, &rows, query, 10, &allowed);
+                        assert!(found.iter().all(|c| allowed.contains(c.row as usize)));
+                        right +=
+                            truth.iter().filter(|t| found.iter().any(|c| c.row == **t)).count();
+                        all += truth.len();
+                    }
+                    let recall = right as f32 / all as f32;
+                    assert!(recall > 0.93, "{dim} {space:?} {metric:?} 1/{share}: {recall}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_codebook_and_codes_survive_their_bytes_and_refuse_damage() {
+    for dim in [24, 300] {
+        let book = book(dim);
+        let back = Codebook::decode(&book.encode(), "c").unwrap();
+        assert_eq!((back.encode(), back.lists()), (book.encode(), book.lists()));
+        let rows = data(500, dim, 4);
+        let (coded, _) = coded(&book, &rows);
+        let bytes = coded.encode(book.version);
+        let again = CodedRows::decode(&bytes, &book, 500, "v").unwrap();
+        assert_eq!(again.encode(book.version), bytes);
+        for at in (0..bytes.len()).step_by(97) {
+            let mut bad = bytes.clone();
+            bad[at] ^= 4;
+            assert!(CodedRows::decode(&bad, &book, 500, "v").is_err(), "byte {at}");
+        }
+        assert!(CodedRows::decode(&bytes[..bytes.len() - 1], &book, 500, "v").is_err());
+        assert!(CodedRows::decode(&bytes, &book, 400, "v").is_err());
+        assert!(Codebook::decode(&book.encode()[..100], "c").is_err());
+    }
+}
+
+#[test]
+fn copied_codes_are_the_codes_made_anew() {
+    for dim in [24, 300] {
+        let book = book(dim);
+        let rows = data(1_000, dim, 5);
+        let (coded, _) = coded(&book, &rows);
+        let mut copier = RowCoder::new(book.clone(), false);
+        for (place, list) in coded.lists_of_places().into_iter().enumerate() {
+            copier.copy(&coded, place, list);
+        }
+        let copy = copier.finish(coded.order.clone()).unwrap().0;
+        assert_eq!((copy.nibbles, copy.bytes), (coded.nibbles, coded.bytes));
+        assert_eq!(copy.starts, coded.starts);
+        assert_eq!(copy.coarse.add, coded.coarse.add);
+    }
+}
+
+#[test]
+fn values_whose_squares_overflow_are_left_to_the_exact_search() {
+    let mut rows = data(3_000, 16, 2);
+    rows[5] = 3e20;
+    let order = Order { version: 1, dim: 16, space: Space::Raw, rows: 3_000 };
+    assert!(train(order, &rows).is_none());
+    let book = book(16);
+    let mut coder = RowCoder::new(book.clone(), true);
+    coder.push(&rows, &[]);
+    assert!(coder.finish(None).is_none());
+    let good = data(100, 16, 2);
+    let mut coder = RowCoder::new(book.clone(), true);
+    coder.push(&good, &[]);
+    let (coded, _) = coder.finish(None).unwrap();
+    let target = Target::new(0, &book, &coded, &RowSet::all(100), Metric::L2);
+    let search = ClusterSearch::new(&book, vec![target], Metric::L2, 3, Effort::DEFAULT);
+    assert!(search.run(&[1e25; 16], &mut Scratch::default()).is_none());
+}

@@ -1,0 +1,242 @@
+//! Training a codebook on a sample.
+
+use elanus_kernels::Kernels;
+use rayon::prelude::*;
+
+use super::bytes8::ByteRows;
+use super::codebook::{
+    Codebook, CodebookParts, Codes, Space, into_space, rotation_of, signs, width_of,
+};
+use super::coder::Coder;
+use super::coverage::{Coverage, RANKS};
+use super::kmeans;
+use super::search::HALF_SPREAD;
+
+/// Rows below which no codebook is trained: exact scan is as quick.
+pub const MIN_ROWS: usize = 2_048;
+/// Sample rows for each list; more change the centroids by less than the data themselves vary.
+const ROWS_PER_LIST: usize = 48;
+/// Lists for the square root of the rows.
+const LISTS_PER_ROOT: f64 = 3.0;
+/// Rows that code tables are learned from.
+const TABLE_ROWS: usize = 8_192;
+/// Sample rows that stand in for queries, and are left out of the training.
+const PROBES: usize = 512;
+/// Rows among which their neighbours are looked for.
+const NEIGHBOUR_ROWS: usize = 32_768;
+
+/// Lists for a collection of that many rows: as many as make the search for the nearest lists cost about
+/// what the scan of the lists costs, which grows with the square root.
+pub fn lists_for(rows: usize) -> usize {
+    ((LISTS_PER_ROOT * (rows as f64).sqrt()) as usize)
+        .next_multiple_of(16)
+        .clamp(16, 16_384)
+        .min(rows / 8)
+        .max(1)
+}
+
+/// Rows that a sample should have.
+pub fn sample_rows(rows: usize) -> usize {
+    rows.min(lists_for(rows) * ROWS_PER_LIST).max(rows.min(2 * TABLE_ROWS))
+}
+
+/// What a codebook is to be trained for.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    /// Number of the new codebook.
+    pub version: u64,
+    /// Dimensions.
+    pub dim: usize,
+    /// Which vectors it is to encode.
+    pub space: Space,
+    /// Rows of the collection, of which the sample is a part.
+    pub rows: usize,
+}
+
+/// Trains on a sample `[n, dim]`. None if it holds values that no distance can be computed with (their
+/// squares overflow): such a field is searched exactly.
+pub fn train(order: Order, sample: &[f32]) -> Option<Codebook> {
+    let kernels = Kernels::best();
+    let (dim, width) = (order.dim, width_of(order.dim));
+    let n = sample.len() / dim.max(1);
+    let lists = lists_for(order.rows).min(n / 4);
+    if lists == 0 {
+        return None;
+    }
+    let scale = |row: &[f32]| match (order.space, kernels.norm_squared(row).sqrt()) {
+        (Space::Raw, _) => 1.0,
+        (Space::Unit, length) if length > 0.0 => 1.0 / length,
+        _ => 0.0,
+    };
+    let mean = mean_of(sample, dim, scale);
+    let rotation = rotation_of(dim, order.version);
+    let mut rows = vec![0.0; n * width];
+    rows.par_chunks_mut(width).zip(sample.par_chunks(dim)).for_each(|(out, row)| {
+        into_space(kernels, row, scale(row), &mean, rotation.as_ref(), out);
+    });
+    let overflow = rows.par_chunks(width).any(|row| !(kernels.norm_squared(row) < 1e30));
+    if overflow {
+        return None;
+    }
+    let (probes, rows) = split(&rows, width);
+    let n = rows.len() / width;
+    let centroids = kmeans::train(&rows, width, lists);
+    let assigned = Assigned::new(&rows, &centroids, width);
+    let residual = |at: usize| -> Vec<f32> {
+        let center = &centroids[assigned.of[at] as usize * width..][..width];
+        rows[at * width..][..width].iter().zip(center).map(|(v, c)| v - c).collect()
+    };
+    let step = (n / TABLE_ROWS).max(1);
+    let table_rows: Vec<usize> = (0..n).step_by(step).take(TABLE_ROWS).collect();
+    let residuals: Vec<f32> = table_rows.iter().flat_map(|at| residual(*at)).collect();
+    let whole: Vec<f32> =
+        table_rows.iter().flat_map(|at| rows[at * width..][..width].iter().copied()).collect();
+    let errors: f64 =
+        residuals.chunks_exact(width).map(|r| f64::from(kernels.norm_squared(r))).sum();
+    let parts = CodebookParts {
+        version: order.version,
+        dim,
+        space: order.space,
+        trained_rows: order.rows as u64,
+        mean_error: (errors / table_rows.len().max(1) as f64) as f32,
+        mean,
+        fine: codes_for(&residuals, dim, width),
+        flat: codes_for(&whole, dim, width),
+        coverage: coverage(&rows, &probes, &centroids, &assigned, width),
+        centroids,
+    };
+    Some(Codebook::new(parts))
+}
+
+/// Every so-many-th row apart: the stand-ins for queries, and the rest.
+fn split(rows: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
+    let n = rows.len() / width;
+    let step = (n / PROBES).max(8);
+    let (mut probes, mut rest) = (Vec::new(), Vec::with_capacity(rows.len()));
+    for (at, row) in rows.chunks_exact(width).enumerate() {
+        if at % step == step / 2 { &mut probes } else { &mut rest }.extend_from_slice(row);
+    }
+    (probes, rest)
+}
+
+fn mean_of(sample: &[f32], dim: usize, scale: impl Fn(&[f32]) -> f32) -> Vec<f32> {
+    let mut sums = vec![0.0f64; dim];
+    for row in sample.chunks_exact(dim) {
+        let scale = f64::from(scale(row));
+        sums.iter_mut().zip(row).for_each(|(s, v)| *s += scale * f64::from(*v));
+    }
+    let n = (sample.len() / dim).max(1) as f64;
+    sums.into_iter().map(|s| (s / n) as f32).collect()
+}
+
+/// Codes for such residuals, and how far their estimates are off.
+fn codes_for(residuals: &[f32], dim: usize, width: usize) -> Codes {
+    let kernels = Kernels::best();
+    let coder =
+        if signs(dim) { Coder::Signs { width } } else { Coder::train_pairs(residuals, width, dim) };
+    let n = residuals.len() / width;
+    let row = |at: usize| &residuals[at * width..(at + 1) * width];
+    let (mut nibbles, mut code) = (vec![0; coder.nibbles()], vec![0.0; width]);
+    let (mut sum, mut count) = (0.0f64, 0u32);
+    // Other residuals stand in for the directions that queries come from.
+    for at in (0..n).step_by((n / 512).max(1)) {
+        coder.encode(row(at), &mut nibbles, &mut code);
+        let factor = kernels.norm_squared(row(at)) / kernels.dot(row(at), &code);
+        for other in (at % 7..n).step_by((n / 16).max(1)).filter(|o| *o != at) {
+            let length = kernels.norm_squared(row(other)).sqrt();
+            let estimate = factor * kernels.dot(row(other), &code);
+            let error = (estimate - kernels.dot(row(other), row(at))) / (factor * length);
+            if error.is_finite() {
+                sum += f64::from(error * error);
+                count += 1;
+            }
+        }
+    }
+    Codes { coder, error: (sum / f64::from(count.max(1))).sqrt() as f32 }
+}
+
+/// Measures how many lists hold the neighbours of rows `[probes, width]` that took no part in training.
+fn coverage(
+    rows: &[f32],
+    probes: &[f32],
+    centroids: &[f32],
+    lists: &Assigned,
+    width: usize,
+) -> Coverage {
+    let kernels = Kernels::best();
+    let packed = kmeans::pack(centroids, width);
+    // The same kernel that finds the nearest centroid finds the nearest rows.
+    let step = (rows.len() / width / NEIGHBOUR_ROWS).max(1);
+    let some: Vec<usize> = (0..rows.len() / width).step_by(step).collect();
+    let candidates: Vec<f32> =
+        some.iter().flat_map(|at| rows[at * width..][..width].iter().copied()).collect();
+    let candidates = kmeans::pack(&candidates, width);
+    let deepest = RANKS[RANKS.len() - 1].min(some.len());
+    let per_probe: Vec<Vec<u32>> = probes
+        .par_chunks(width)
+        .map(|probe| {
+            let codes = ByteRows::of(probe, width);
+            let mut scores = vec![0.0; centroids.len() / width];
+            kernels.centroid_scores(&packed, &codes.codes, &codes.scales, &mut scores);
+            scores.iter_mut().zip(&lists.spread).for_each(|(s, r)| *s += HALF_SPREAD * r);
+            let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+            order.sort_unstable_by(|a, b| scores[*a as usize].total_cmp(&scores[*b as usize]));
+            let mut place = vec![0; scores.len()];
+            order.iter().enumerate().for_each(|(at, list)| place[*list as usize] = at as u32);
+            let mut near = vec![(0, 0.0); deepest];
+            kernels.nearest_centroids(&candidates, &codes.codes, &codes.scales, deepest, &mut near);
+            near.iter().map(|(at, _)| place[lists.of[some[*at as usize]] as usize]).collect()
+        })
+        .collect();
+    let mut places = vec![Vec::new(); RANKS.len()];
+    for neighbours in &per_probe {
+        for (at, place) in neighbours.iter().enumerate() {
+            let rank = RANKS.partition_point(|r| *r <= at);
+            places[rank.min(RANKS.len() - 1)].push(*place);
+        }
+    }
+    Coverage::from_places(some.len(), &places)
+}
+
+/// Rows and their lists.
+struct Assigned {
+    /// List of each row.
+    of: Vec<u32>,
+    /// Mean squared distance to the centroid, by list.
+    spread: Vec<f32>,
+}
+
+impl Assigned {
+    fn new(rows: &[f32], centroids: &[f32], width: usize) -> Self {
+        let nearest = kmeans::assign(&kmeans::pack(centroids, width), &ByteRows::of(rows, width));
+        let lists = centroids.len() / width;
+        let (mut sums, mut counts) = (vec![0.0f32; lists], vec![0u32; lists]);
+        for (row, (list, score)) in rows.chunks_exact(width).zip(&nearest) {
+            sums[*list as usize] += (score + Kernels::best().norm_squared(row)).max(0.0);
+            counts[*list as usize] += 1;
+        }
+        let spread = sums.iter().zip(&counts).map(|(s, c)| s / (*c).max(1) as f32).collect();
+        Self { of: nearest.into_iter().map(|(list, _)| list).collect(), spread }
+    }
+}
+
+/// The list of each of some vectors `[n, dim]`, on all threads of the pool that this runs in.
+pub fn assign(book: &Codebook, vectors: &[f32]) -> Vec<u32> {
+    const PART_ROWS: usize = 512;
+    let mut lists = vec![0u32; vectors.len() / book.dim];
+    lists.par_chunks_mut(PART_ROWS).zip(vectors.par_chunks(PART_ROWS * book.dim)).for_each(
+        |(out, part)| {
+            let kernels = Kernels::best();
+            let mut rows = vec![0.0; out.len() * book.width];
+            for (row, vector) in rows.chunks_exact_mut(book.width).zip(part.chunks_exact(book.dim))
+            {
+                book.transform(kernels, vector, row);
+            }
+            let codes = ByteRows::of(&rows, book.width);
+            let mut nearest = vec![(0, 0.0); out.len()];
+            kernels.nearest_centroid(book.packed(), &codes.codes, &codes.scales, &mut nearest);
+            out.iter_mut().zip(nearest).for_each(|(list, (found, _))| *list = found);
+        },
+    );
+    lists
+}

@@ -1,0 +1,128 @@
+//! How two vectors are compared, and what their score is.
+
+use elanus_kernels::Metric as DenseMetric;
+
+/// How two vectors are compared. Scores are those that Milvus reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Dense: squared Euclidean distance; lower is nearer.
+    L2,
+    /// Dense: inner product, any sign; higher is nearer.
+    Ip,
+    /// Dense: cosine of the angle, -1 to 1; higher is nearer. A zero vector scores 0.
+    Cosine,
+    /// Bits: number of bits that differ; lower is nearer.
+    Hamming,
+    /// Bits: share of the bits set in either vector that are not set in both, 0 to 1; lower is
+    /// nearer. Two vectors without a bit score 1, as in Milvus.
+    Jaccard,
+    /// Bits: 0 for a row that has every bit of the query. Other rows are no answers.
+    Substructure,
+    /// Bits: 0 for a row whose bits are all in the query. Other rows are no answers.
+    Superstructure,
+}
+
+/// Counts of bits from which every score of two vectors of bits follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BitCounts {
+    /// Bits set in the query.
+    pub query: u32,
+    /// Bits set in both.
+    pub both: u32,
+    /// Bits set in one of them only.
+    pub differing: u32,
+}
+
+impl Metric {
+    /// Each of them.
+    pub const ALL: [Self; 7] = [
+        Self::L2,
+        Self::Ip,
+        Self::Cosine,
+        Self::Hamming,
+        Self::Jaccard,
+        Self::Substructure,
+        Self::Superstructure,
+    ];
+
+    /// The metric of that name, as [`Self::name`] gives it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|m| m.name() == name)
+    }
+
+    /// Whether a higher score is nearer (`Ip`, `Cosine`) or a lower one (all others).
+    pub fn higher_is_nearer(self) -> bool {
+        matches!(self, Self::Ip | Self::Cosine)
+    }
+
+    /// Whether it compares vectors of bits; else it compares dense vectors.
+    pub fn is_binary(self) -> bool {
+        self.dense().is_none()
+    }
+
+    /// The metric of the kernels for dense vectors.
+    pub fn dense(self) -> Option<DenseMetric> {
+        match self {
+            Self::L2 => Some(DenseMetric::L2),
+            Self::Ip => Some(DenseMetric::Ip),
+            Self::Cosine => Some(DenseMetric::Cosine),
+            Self::Hamming | Self::Jaccard | Self::Substructure | Self::Superstructure => None,
+        }
+    }
+
+    /// Milvus's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::L2 => "L2",
+            Self::Ip => "IP",
+            Self::Cosine => "COSINE",
+            Self::Hamming => "HAMMING",
+            Self::Jaccard => "JACCARD",
+            Self::Substructure => "SUBSTRUCTURE",
+            Self::Superstructure => "SUPERSTRUCTURE",
+        }
+    }
+
+    /// Whether only rows that match are answers, all of them with score 0.
+    pub fn matches_only(self) -> bool {
+        matches!(self, Self::Substructure | Self::Superstructure)
+    }
+
+    /// The score of two vectors of bits; infinite for a row that is no answer, NaN if the metric is
+    /// for dense vectors.
+    pub fn of_bits(self, bits: BitCounts) -> f64 {
+        let matching = |all: bool| if all { 0.0 } else { f64::INFINITY };
+        let BitCounts { query, both, differing } = bits;
+        let either = both + differing;
+        match self {
+            Self::Hamming => f64::from(differing),
+            // One division: in 64 bits, then rounded to 32, it is the division in 32 bits.
+            Self::Jaccard if either == 0 => 1.0,
+            Self::Jaccard => f64::from(differing) / f64::from(either),
+            Self::Substructure => matching(both == query),
+            // All that differ are set in the query.
+            Self::Superstructure => matching(both + differing == query),
+            Self::L2 | Self::Ip | Self::Cosine => f64::NAN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_of_bits() {
+        let score = |metric: Metric, query: u32, row: u32, both: u32| {
+            metric.of_bits(BitCounts { query, both, differing: query + row - 2 * both })
+        };
+        assert_eq!(score(Metric::Hamming, 5, 4, 3), 3.0);
+        assert_eq!(score(Metric::Jaccard, 5, 4, 3), 0.5);
+        assert_eq!(score(Metric::Jaccard, 0, 0, 0), 1.0);
+        assert_eq!(score(Metric::Jaccard, 3, 3, 3), 0.0);
+        assert_eq!(score(Metric::Substructure, 3, 4, 3), 0.0);
+        assert_eq!(score(Metric::Superstructure, 3, 4, 3), f64::INFINITY);
+        assert_eq!(score(Metric::Superstructure, 4, 3, 3), 0.0);
+        assert!(score(Metric::L2, 1, 1, 1).is_nan());
+    }
+}

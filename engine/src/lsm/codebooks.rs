@@ -1,0 +1,194 @@
+//! Codebooks of a collection: which fields have one, when a new one is due, reading and writing them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use parking_lot::Mutex;
+
+use super::manifest::{CodebookMeta, FileMeta, Manifest};
+use crate::core::error::{Error, Result};
+use crate::core::schema::FieldSchema;
+use crate::core::vectors::VectorView;
+use crate::index::Metric;
+use crate::index::cluster::{self, Codebook, Space};
+use crate::storage::bucket::Bucket;
+use crate::storage::frame;
+
+/// A collection that has grown by this factor since training has outgrown its lists.
+const GROWTH: u64 = 2;
+/// Rows that lie this much farther from their centroids than at training have drifted.
+const DRIFT: f32 = 1.3;
+
+/// What a decision about a field's codebook rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation {
+    /// Rows of the flush or compaction.
+    pub rows_here: u64,
+    /// Rows of the collection's segments, those included.
+    pub rows_all: u64,
+    /// Rows at the training of the newest codebook; none: there is no codebook.
+    pub trained_rows: Option<u64>,
+    /// Mean squared distance to the centroid now, as a share of that at training, where it is known.
+    pub drift: Option<f32>,
+    /// Whether it was trained for another space than the field's metric asks for.
+    pub other_space: bool,
+}
+
+/// Whether to train a new codebook on the rows at hand: only when they are the better part of the
+/// collection, so that it is not trained on a corner of it.
+pub fn training_due(s: Situation) -> bool {
+    let Some(trained) = s.trained_rows else { return s.rows_here >= cluster::MIN_ROWS as u64 };
+    let stands_for_all = 2 * s.rows_here >= s.rows_all && s.rows_here >= cluster::MIN_ROWS as u64;
+    let worn = s.rows_here >= GROWTH * trained || s.drift.is_some_and(|d| d > DRIFT);
+    stands_for_all && (worn || s.other_space)
+}
+
+/// Whether a unit of so many rows is too small for lists: most blocks of codes would then hold rows of
+/// many lists, and a scan of them all is quicker.
+pub fn is_flat(rows: usize, lists: usize) -> bool {
+    rows < 4 * lists
+}
+
+/// The space in which a field's vectors are to be coded; none: they are only scanned, because they are
+/// binary or because exact search was asked for.
+pub fn space_of(manifest: &Manifest, field: &FieldSchema) -> Option<Space> {
+    if !field.data_type.is_vector() || field.data_type.is_binary_vector() {
+        return None;
+    }
+    let index = manifest.indexes.iter().find(|i| i.field == field.name);
+    let param = |name: &str| index.and_then(|i| i.params.get(name)).map(String::as_str);
+    match (param("index_type"), param("metric_type").and_then(Metric::from_name)) {
+        (Some("FLAT" | "BRUTE_FORCE"), _) => None,
+        (_, Some(Metric::Cosine)) => Some(Space::Unit),
+        _ => Some(Space::Raw),
+    }
+}
+
+/// Reads and keeps the codebooks of one collection.
+#[derive(Debug)]
+pub struct Codebooks {
+    bucket: Bucket,
+    collection_id: u64,
+    known: Mutex<HashMap<(String, u64), Arc<Codebook>>>,
+}
+
+impl Codebooks {
+    /// Those of a collection.
+    pub fn new(bucket: Bucket, collection_id: u64) -> Self {
+        Self { bucket, collection_id, known: Mutex::default() }
+    }
+
+    /// The codebook that a manifest names, read on first use.
+    pub async fn get(&self, meta: &CodebookMeta) -> Result<Arc<Codebook>> {
+        let key = (meta.field.clone(), meta.version);
+        if let Some(book) = self.known.lock().get(&key) {
+            return Ok(book.clone());
+        }
+        let path = format!("{}/{}", Manifest::folder(self.collection_id), meta.file.name);
+        let bytes = self.bucket.get(&path).await?;
+        if frame::checksum(&bytes) != meta.file.xxh3 {
+            return Err(Error::corrupted(path, "its checksum is not the manifest's"));
+        }
+        let book = Codebook::decode(&frame::open(&bytes, &path)?, &path)?;
+        if book.version != meta.version {
+            return Err(Error::corrupted(path, "it is another codebook"));
+        }
+        let book = Arc::new(book);
+        self.known.lock().insert(key, book.clone());
+        Ok(book)
+    }
+
+    /// Makes a new codebook durable; a manifest has yet to name it.
+    pub async fn put(&self, field: &str, book: Arc<Codebook>) -> Result<CodebookMeta> {
+        let name = file_name(field, book.version);
+        let bytes = frame::seal(&book.encode());
+        let file = FileMeta { name, size_bytes: bytes.len() as u64, xxh3: frame::checksum(&bytes) };
+        let path = format!("{}/{}", Manifest::folder(self.collection_id), file.name);
+        self.bucket.put_fresh(&path, bytes.into()).await?;
+        let meta = CodebookMeta {
+            field: field.into(),
+            version: book.version,
+            file,
+            rows: book.trained_rows,
+            mean_error: book.mean_error,
+        };
+        self.known.lock().insert((meta.field.clone(), meta.version), book);
+        Ok(meta)
+    }
+
+    /// Forgets codebooks that a manifest does not name.
+    pub fn retain(&self, manifest: &Manifest) {
+        let named = |field: &str, version: u64| {
+            manifest.codebooks.iter().any(|c| c.field == field && c.version == version)
+        };
+        self.known.lock().retain(|(field, version), _| named(field, *version));
+    }
+}
+
+fn file_name(field: &str, version: u64) -> String {
+    format!("codebooks/{field}.{version:020}")
+}
+
+/// The version in a codebook's path; none if it is another file.
+pub fn version_in_path(path: &str) -> Option<u64> {
+    let (folder, name) = path.rsplit_once('/')?;
+    folder.ends_with("/codebooks").then(|| name.rsplit_once('.')?.1.parse().ok())?
+}
+
+/// A sample of a field's vectors `[n, dim]`, spread evenly over the rows of some batches.
+pub fn sample(batches: &[RecordBatch], field: &FieldSchema) -> Result<Vec<f32>> {
+    let dim = field.data_type.vector_dim().unwrap_or(0) as usize;
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let wanted = cluster::sample_rows(rows).max(1);
+    let mut out = Vec::with_capacity(wanted * dim);
+    let mut row = vec![0.0; dim];
+    let (mut start, mut next) = (0, 0);
+    for batch in batches {
+        let column = batch
+            .column_by_name(&field.name)
+            .ok_or_else(|| Error::internal(format!("a batch lacks {}", field.name)))?;
+        let view = VectorView::of(column.as_ref(), &field.data_type)?;
+        while next < wanted && next * rows / wanted < start + batch.num_rows() {
+            let at = next * rows / wanted - start;
+            if column.is_valid(at) {
+                view.row_f32(at, &mut row);
+                out.extend_from_slice(&row);
+            }
+            next += 1;
+        }
+        start += batch.num_rows();
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn training_waits_for_rows_that_stand_for_the_collection() {
+        let none = Situation {
+            rows_here: 100_000,
+            rows_all: 100_000,
+            trained_rows: None,
+            drift: None,
+            other_space: false,
+        };
+        assert!(training_due(none));
+        assert!(!training_due(Situation { rows_here: 100, ..none }));
+        let fresh = Situation { trained_rows: Some(60_000), ..none };
+        assert!(!training_due(fresh));
+        assert!(training_due(Situation { trained_rows: Some(50_000), ..none }));
+        assert!(training_due(Situation { drift: Some(1.4), ..fresh }));
+        assert!(!training_due(Situation { drift: Some(1.4), rows_all: 900_000, ..fresh }));
+        assert!(training_due(Situation { other_space: true, ..fresh }));
+    }
+
+    #[test]
+    fn paths_tell_versions() {
+        let name = format!("collections/7/{}", file_name("v", 12));
+        assert_eq!(version_in_path(&name), Some(12));
+        assert_eq!(version_in_path("collections/7/segments/0.12"), None);
+    }
+}

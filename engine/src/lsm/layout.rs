@@ -1,0 +1,352 @@
+//! Writes the rows of a flush or compaction in the order of lists, with their codes.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute;
+use arrow::datatypes::SchemaRef;
+use rayon::prelude::*;
+
+use super::codebooks;
+use super::manifest::{FileMeta, VectorIndexMeta};
+use crate::core::error::{Error, Result};
+use crate::core::runtime::CpuPools;
+use crate::core::schema::{DataType, FieldSchema};
+use crate::core::vectors::VectorView;
+use crate::index::cluster::{self, Codebook, CodedRows, RowCoder};
+use crate::segment::files::SegmentFiles;
+use crate::segment::writer::{SegmentWriter, Written};
+use crate::storage::frame;
+
+/// Rows of a written batch: a multiple of a code block.
+const BATCH_ROWS: usize = 8_192;
+/// The list of a row without a vector; it sorts last.
+const NO_LIST: u32 = u32::MAX;
+
+/// A vector field to be coded.
+#[derive(Debug, Clone)]
+pub struct FieldBook {
+    /// The field.
+    pub field: FieldSchema,
+    /// Its codebook.
+    pub book: Arc<Codebook>,
+}
+
+/// Rows in memory, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// Batches of the storage schema.
+    pub batches: Vec<RecordBatch>,
+    /// Codes that some batches' rows have already, under the codebook of the first field of the order: a
+    /// unit for each batch, and the place in it of each row. Used only if every batch has them.
+    pub known: Vec<Option<(Arc<CodedRows>, Vec<u32>)>>,
+}
+
+/// Where and how to write.
+pub struct LayoutOrder<'a> {
+    /// Files of the store.
+    pub files: &'a SegmentFiles,
+    /// Fresh folder of the segment.
+    pub folder: String,
+    /// Columns of the segment.
+    pub storage_schema: &'a SchemaRef,
+    /// Primary key column.
+    pub key_column: &'a str,
+    /// Fields to be coded; rows lie in the order of the first.
+    pub fields: Vec<FieldBook>,
+    /// Threads.
+    pub pools: &'a CpuPools,
+}
+
+/// What was written.
+#[derive(Debug)]
+pub struct Laid {
+    /// The segment's files.
+    pub written: Written,
+    /// Its indexes.
+    pub indexes: Vec<VectorIndexMeta>,
+    /// The codes, in memory.
+    pub coded: Vec<(String, Arc<CodedRows>)>,
+    /// New row of each row of each batch.
+    pub rows: Vec<Vec<u32>>,
+}
+
+/// Name of the file with a field's codes, in a segment's folder.
+pub fn codes_file(field: &str) -> String {
+    format!("{field}.vec.idx")
+}
+
+/// Writes rows; none if there are none.
+pub async fn write(order: LayoutOrder<'_>, rows: Rows) -> Result<Option<Laid>> {
+    let total: usize = rows.batches.iter().map(RecordBatch::num_rows).sum();
+    if total == 0 {
+        return Ok(None);
+    }
+    let first = order.fields.first().cloned();
+    let Rows { batches, known } = rows;
+    let sort = move || {
+        let lists = match &first {
+            Some(first) if !codebooks::is_flat(total, first.book.lists()) => {
+                lists_of(&batches, &known, first)?
+            }
+            _ => Vec::new(),
+        };
+        Ok((sorted(&batches, &lists), lists, batches, known))
+    };
+    let (places, lists, batches, known) = order.pools.maintenance(sort).await?;
+    let mut writer = SegmentWriter::create(
+        order.files,
+        order.folder.clone(),
+        order.storage_schema,
+        order.key_column,
+    )
+    .await?;
+    let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::new(); order.fields.len()];
+    for part in places.chunks(BATCH_ROWS) {
+        let written = write_part(&order, &mut writer, &batches, part, &mut columns).await;
+        if let Err(e) = written {
+            writer.abort().await;
+            return Err(e);
+        }
+    }
+    let written = writer
+        .finish()
+        .await?
+        .ok_or_else(|| Error::internal("a segment of rows was written without rows"))?;
+    let mut new_rows: Vec<Vec<u32>> = batches.iter().map(|b| vec![0; b.num_rows()]).collect();
+    for (new, (batch, row)) in places.iter().enumerate() {
+        new_rows[*batch][*row] = new as u32;
+    }
+    drop(batches);
+    let fields = order.fields.clone();
+    let code = move || {
+        let source = Source { places, lists, known };
+        let coded = fields.iter().zip(&columns).enumerate().map(|(at, (field, columns))| {
+            Ok((field.clone(), code_field(field, columns, total, (at == 0).then_some(&source))?))
+        });
+        coded.collect::<Result<Vec<_>>>()
+    };
+    let coded = order.pools.maintenance(code).await?;
+    let (indexes, coded) = put_codes(&order, coded).await?;
+    Ok(Some(Laid { written, indexes, coded, rows: new_rows }))
+}
+
+/// Rows in their new order, their lists as they came, and codes that are there already.
+struct Source {
+    places: Vec<(usize, usize)>,
+    lists: Vec<Vec<u32>>,
+    known: Vec<Option<(Arc<CodedRows>, Vec<u32>)>>,
+}
+
+async fn write_part(
+    order: &LayoutOrder<'_>,
+    writer: &mut SegmentWriter<'_>,
+    batches: &[RecordBatch],
+    part: &[(usize, usize)],
+    columns: &mut [Vec<ArrayRef>],
+) -> Result<()> {
+    let arrays = (0..order.storage_schema.fields().len())
+        .map(|at| {
+            let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
+            Ok(compute::interleave(&parts, part)?)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let batch = RecordBatch::try_new(order.storage_schema.clone(), arrays)?;
+    for (field, columns) in order.fields.iter().zip(columns) {
+        columns.extend(batch.column_by_name(&field.field.name).cloned());
+    }
+    writer.write(&batch).await
+}
+
+/// Makes the codes durable.
+async fn put_codes(
+    order: &LayoutOrder<'_>,
+    coded: Vec<(FieldBook, Option<CodedRows>)>,
+) -> Result<(Vec<VectorIndexMeta>, Vec<(String, Arc<CodedRows>)>)> {
+    let (mut indexes, mut kept) = (Vec::new(), Vec::new());
+    for (field, codes) in coded {
+        let Some(codes) = codes else { continue };
+        let bytes = codes.encode(field.book.version);
+        let name = codes_file(&field.field.name);
+        let file = FileMeta { name, size_bytes: bytes.len() as u64, xxh3: frame::checksum(&bytes) };
+        order
+            .files
+            .bucket
+            .put_fresh(&format!("{}/{}", order.folder, file.name), bytes.into())
+            .await?;
+        indexes.push(VectorIndexMeta {
+            field: field.field.name.clone(),
+            codebook_version: field.book.version,
+            file,
+        });
+        kept.push((field.field.name, Arc::new(codes)));
+    }
+    Ok((indexes, kept))
+}
+
+/// The list of each row of each batch.
+fn lists_of(
+    batches: &[RecordBatch],
+    known: &[Option<(Arc<CodedRows>, Vec<u32>)>],
+    field: &FieldBook,
+) -> Result<Vec<Vec<u32>>> {
+    if known.len() == batches.len() && known.iter().all(Option::is_some) {
+        let mut of_unit: Vec<(*const CodedRows, Vec<u32>)> = Vec::new();
+        let mut lists = Vec::with_capacity(batches.len());
+        for (codes, places) in known.iter().flatten() {
+            let id = Arc::as_ptr(codes);
+            if of_unit.last().is_none_or(|(known, _)| *known != id) {
+                of_unit.push((id, codes.lists_of_places()));
+            }
+            let unit = of_unit.last().map_or(&[][..], |(_, lists)| lists);
+            let list = |p: &u32| unit.get(*p as usize).copied().unwrap_or(NO_LIST);
+            lists.push(places.iter().map(list).collect());
+        }
+        return Ok(lists);
+    }
+    batches
+        .par_iter()
+        .map(|batch| {
+            let column = batch
+                .column_by_name(&field.field.name)
+                .ok_or_else(|| Error::internal(format!("a batch lacks {}", field.field.name)))?;
+            assign(column, &field.field.data_type, &field.book)
+        })
+        .collect()
+}
+
+/// The list of each row of a column.
+fn assign(column: &ArrayRef, data_type: &DataType, book: &Codebook) -> Result<Vec<u32>> {
+    let view = VectorView::of(column.as_ref(), data_type)?;
+    let mut lists = Vec::with_capacity(view.rows);
+    let mut values = vec![0.0; BATCH_ROWS.min(view.rows) * book.dim];
+    for from in (0..view.rows).step_by(BATCH_ROWS) {
+        let to = view.rows.min(from + BATCH_ROWS);
+        view.rows_f32(from..to, &mut values);
+        lists.extend(cluster::train::assign(book, &values[..(to - from) * book.dim]));
+    }
+    if let Some(nulls) = column.nulls() {
+        lists.iter_mut().enumerate().filter(|(row, _)| nulls.is_null(*row)).for_each(|(_, l)| {
+            *l = NO_LIST;
+        });
+    }
+    Ok(lists)
+}
+
+/// `(batch, row)` of all rows in the order of their lists, older ones first within a list; as they came
+/// where there are no lists.
+fn sorted(batches: &[RecordBatch], lists: &[Vec<u32>]) -> Vec<(usize, usize)> {
+    let mut places: Vec<(usize, usize)> = batches
+        .iter()
+        .enumerate()
+        .flat_map(|(at, batch)| (0..batch.num_rows()).map(move |row| (at, row)))
+        .collect();
+    if !lists.is_empty() {
+        places.sort_by_key(|(batch, row)| lists[*batch][*row]);
+    }
+    places
+}
+
+/// Codes a field's written columns; none if its values are too large for that. With a source the rows lie
+/// in the order of its lists, else an order of their own is made.
+fn code_field(
+    field: &FieldBook,
+    columns: &[ArrayRef],
+    total: usize,
+    source: Option<&Source>,
+) -> Result<Option<CodedRows>> {
+    let flat = codebooks::is_flat(total, field.book.lists());
+    let mut coder = RowCoder::new(field.book.clone(), flat);
+    let nulls = columns.iter().any(|c| c.null_count() > 0);
+    let order = match source {
+        Some(source) if !flat => {
+            let in_lists = source.lists.iter().flatten().filter(|l| **l != NO_LIST).count();
+            if source.known.len() == source.lists.len() && source.known.iter().all(Option::is_some)
+            {
+                copy_codes(&mut coder, source, in_lists)?;
+                return Ok(coder.finish(None).map(|(codes, _)| codes));
+            }
+            let lists: Vec<u32> =
+                source.places[..in_lists].iter().map(|(b, r)| source.lists[*b][*r]).collect();
+            push_in_order(&mut coder, field, columns, &lists)?;
+            None
+        }
+        _ if flat && !nulls => {
+            push_in_order(&mut coder, field, columns, &[])?;
+            None
+        }
+        _ => {
+            let mut lists = Vec::with_capacity(total);
+            for column in columns {
+                lists.extend(assign(column, &field.field.data_type, &field.book)?);
+            }
+            let mut order: Vec<u32> =
+                (0..total as u32).filter(|row| lists[*row as usize] != NO_LIST).collect();
+            if !flat {
+                order.sort_by_key(|row| lists[*row as usize]);
+            }
+            push_picked(&mut coder, field, columns, &order, &lists, flat)?;
+            Some(order)
+        }
+    };
+    Ok(coder.finish(order).map(|(codes, _)| codes))
+}
+
+fn copy_codes(coder: &mut RowCoder, source: &Source, in_lists: usize) -> Result<()> {
+    for (batch, row) in &source.places[..in_lists] {
+        let (codes, places) = source.known[*batch]
+            .as_ref()
+            .ok_or_else(|| Error::internal("a batch has no codes to copy"))?;
+        coder.copy(codes, places[*row] as usize, source.lists[*batch][*row]);
+    }
+    Ok(())
+}
+
+/// Codes the first `lists.len()` rows as they lie; all of them where there are no lists.
+fn push_in_order(
+    coder: &mut RowCoder,
+    field: &FieldBook,
+    columns: &[ArrayRef],
+    lists: &[u32],
+) -> Result<()> {
+    let dim = field.book.dim;
+    let mut done = 0;
+    let mut values = vec![0.0; BATCH_ROWS * dim];
+    for column in columns {
+        let view = VectorView::of(column.as_ref(), &field.field.data_type)?;
+        let rows = if lists.is_empty() { view.rows } else { view.rows.min(lists.len() - done) };
+        view.rows_f32(0..rows, &mut values);
+        let of = if lists.is_empty() { &[][..] } else { &lists[done..done + rows] };
+        coder.push(&values[..rows * dim], of);
+        done += rows;
+    }
+    Ok(())
+}
+
+/// Codes some rows in an order of their own.
+fn push_picked(
+    coder: &mut RowCoder,
+    field: &FieldBook,
+    columns: &[ArrayRef],
+    order: &[u32],
+    lists: &[u32],
+    flat: bool,
+) -> Result<()> {
+    let dim = field.book.dim;
+    let views = columns
+        .iter()
+        .map(|c| VectorView::of(c.as_ref(), &field.field.data_type))
+        .collect::<Result<Vec<_>>>()?;
+    let mut values = vec![0.0; BATCH_ROWS * dim];
+    for part in order.chunks(BATCH_ROWS) {
+        for (row, out) in part.iter().zip(values.chunks_exact_mut(dim)) {
+            // Every written part but the last has the same number of rows.
+            let (column, row) = (*row as usize / BATCH_ROWS, *row as usize % BATCH_ROWS);
+            views[column].row_f32(row, out);
+        }
+        let of: Vec<u32> =
+            if flat { Vec::new() } else { part.iter().map(|row| lists[*row as usize]).collect() };
+        coder.push(&values[..part.len() * dim], &of);
+    }
+    Ok(())
+}
