@@ -10,7 +10,8 @@ import numpy as np
 
 import _common as c
 
-EFFORTS = [0.5, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999]
+EFFORTS = [0.5, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999, 0.9995, 0.9999]
+FEW = [0.5, 0.9, 0.99, 0.9999]  # for smoke runs
 ONE_THREAD = {"read": {"search_threads": 1, "maintenance_threads": 1, "cache_bytes": 16 << 30}}
 
 

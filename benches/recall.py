@@ -39,7 +39,7 @@ def ours(data, a):
         figures |= {"build_cpu_seconds": sum(by_step.values()), "build_wall_seconds": time.monotonic() - start,
                     "build_steps_cpu_seconds": by_step, "segments": lines[-1]["segments"]}
     modes = ["batch", "single"] if a.single else ["batch"]
-    efforts = ann.EFFORTS[::4] if a.quick else ann.EFFORTS
+    efforts = ann.FEW if a.quick else ann.EFFORTS
     steps = [ann.search(effort, k, a.seconds, mode) for mode in modes for k in a.k for effort in efforts]
     steps += [ann.search(None, k, a.seconds, "batch", name="default") for k in a.k]
     lines = store.run(*steps)

@@ -17,7 +17,7 @@ AT = [0.95, 0.99]
 def measure(data, a):
     """The points of both layouts: {segments: [(recall, qps, effort)]}."""
     store = ann.Store(data, sets.cache() / "elanus" / f"{data.folder.name}-unmerged")
-    efforts = ann.EFFORTS[::4] if a.quick else ann.EFFORTS
+    efforts = ann.FEW if a.quick else ann.EFFORTS
     asked = [ann.search(effort, a.k, a.seconds, a.mode) for effort in efforts]
     truth, x, y, found = data.truth(), data.x(), data.y(), {}
     for steps in (ann.build(data.rows, a.segments), [{"do": "compact", "all": True}]):

@@ -1,7 +1,11 @@
 //! The metrics, and the f64 forms that give the final score.
 //!
-//! One accumulator, in order, no fused multiply-add: slower than the f32 kernels, but the same bits
-//! on every machine. The product of two f32 is exact in f64, so only the additions round.
+//! A fixed number of partial sums, added up in a fixed order, no fused multiply-add: the same bits on every
+//! machine, whatever the width of its vectors. The product of two f32 is exact in f64, so only the
+//! additions round.
+
+use crate::dispatch::Kernels;
+use crate::level::Level;
 
 /// How two vectors are compared. Scores are those that Milvus reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,20 +26,101 @@ impl Metric {
     }
 }
 
+/// Sums that are kept apart and added at the end, in one order: the same on every machine, and wide enough
+/// for its widest vectors.
+const LANES: usize = 16;
+
+/// What is summed over two vectors.
+#[derive(Clone, Copy, PartialEq)]
+enum Sum {
+    Dot,
+    L2,
+    DotAndNorms,
+}
+
+/// `[a·b or |a-b|², a·a, b·b]`; the last two are 0 unless asked for.
+#[inline(always)]
+fn sum_lanes(what: Sum, a: &[f32], b: &[f32]) -> [f64; 3] {
+    let mut sums = [[0.0f64; LANES]; 3];
+    let mut add = |lane: usize, x: f32, y: f32| {
+        let (x, y) = (f64::from(x), f64::from(y));
+        match what {
+            Sum::L2 => sums[0][lane] += (x - y) * (x - y),
+            Sum::Dot => sums[0][lane] += x * y,
+            Sum::DotAndNorms => {
+                sums[0][lane] += x * y;
+                sums[1][lane] += x * x;
+                sums[2][lane] += y * y;
+            }
+        }
+    };
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            add(lane, a[lane], b[lane]);
+        }
+    }
+    for (lane, (x, y)) in a_rest.iter().zip(b_rest).enumerate() {
+        add(lane, *x, *y);
+    }
+    sums.map(|mut lanes| {
+        for width in [8, 4, 2, 1] {
+            for lane in 0..width {
+                lanes[lane] += lanes[lane + width];
+            }
+        }
+        lanes[0]
+    })
+}
+
+/// [`sum_lanes`] compiled for wide vectors: the same operations in the same order, none fused.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use super::{Sum, sum_lanes};
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn avx512(what: Sum, a: &[f32], b: &[f32]) -> [f64; 3] {
+        sum_as(what, a, b)
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2(what: Sum, a: &[f32], b: &[f32]) -> [f64; 3] {
+        sum_as(what, a, b)
+    }
+
+    /// One loop for each sum, so that none asks which it is.
+    #[inline(always)]
+    fn sum_as(what: Sum, a: &[f32], b: &[f32]) -> [f64; 3] {
+        match what {
+            Sum::Dot => sum_lanes(Sum::Dot, a, b),
+            Sum::L2 => sum_lanes(Sum::L2, a, b),
+            Sum::DotAndNorms => sum_lanes(Sum::DotAndNorms, a, b),
+        }
+    }
+}
+
+fn sum(what: Sum, a: &[f32], b: &[f32]) -> [f64; 3] {
+    debug_assert_eq!(a.len(), b.len(), "vectors of different lengths");
+    match Kernels::best().level() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: this CPU has the level (invariant of Kernels), and with it avx512f.
+        Level::Avx512 | Level::Avx512Vnni => unsafe { wide::avx512(what, a, b) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above, avx2.
+        Level::Avx2 => unsafe { wide::avx2(what, a, b) },
+        _ => sum_lanes(what, a, b),
+    }
+}
+
 /// Inner product in f64. The lengths must match (debug assertion); else the shorter one decides.
 pub fn dot_f64(a: &[f32], b: &[f32]) -> f64 {
-    debug_assert_eq!(a.len(), b.len(), "vectors of different lengths");
-    a.iter().zip(b).fold(0.0, |sum, (x, y)| sum + f64::from(*x) * f64::from(*y))
+    sum(Sum::Dot, a, b)[0]
 }
 
 /// Squared Euclidean distance in f64. The lengths must match (debug assertion); else the shorter
 /// one decides.
 pub fn l2_squared_f64(a: &[f32], b: &[f32]) -> f64 {
-    debug_assert_eq!(a.len(), b.len(), "vectors of different lengths");
-    a.iter().zip(b).fold(0.0, |sum, (x, y)| {
-        let d = f64::from(*x) - f64::from(*y);
-        sum + d * d
-    })
+    sum(Sum::L2, a, b)[0]
 }
 
 /// Squared Euclidean norm in f64.
@@ -52,8 +137,9 @@ pub fn exact_score(metric: Metric, query: &[f32], row: &[f32]) -> f64 {
         Metric::Cosine => {
             // One root of the product: a vector against itself is then exactly 1. No f32 is so
             // large or so small that the product of two norms leaves the range of f64.
-            let norms = norm_squared_f64(query) * norm_squared_f64(row);
-            if norms == 0.0 { 0.0 } else { (dot_f64(query, row) / norms.sqrt()).clamp(-1.0, 1.0) }
+            let [dot, queries, rows] = sum(Sum::DotAndNorms, query, row);
+            let norms = queries * rows;
+            if norms == 0.0 { 0.0 } else { (dot / norms.sqrt()).clamp(-1.0, 1.0) }
         }
     }
 }
@@ -68,6 +154,28 @@ mod tests {
         assert_eq!(exact_score(Metric::L2, &a, &b), 9.0 + 49.0 + 9.0);
         assert_eq!(exact_score(Metric::Ip, &a, &b), 12.0);
         assert_eq!(exact_score(Metric::Cosine, &a, &b), 12.0 / (14.0f64 * 77.0).sqrt());
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_bits_are_the_same_at_every_width() {
+        for len in (0..70).chain([384, 1000]) {
+            let a: Vec<f32> = (0..len).map(|i| ((i * 37 % 101) as f32 - 50.0) * 1.37e-3).collect();
+            let b: Vec<f32> = (0..len).map(|i| ((i * 53 % 97) as f32 - 48.0) * 7.1e2).collect();
+            for what in [Sum::Dot, Sum::L2, Sum::DotAndNorms] {
+                let plain = sum_lanes(what, &a, &b).map(f64::to_bits);
+                if Level::Avx2.is_available() {
+                    // SAFETY: just checked.
+                    let wide = unsafe { wide::avx2(what, &a, &b) };
+                    assert_eq!(wide.map(f64::to_bits), plain, "{len}");
+                }
+                if Level::Avx512.is_available() {
+                    // SAFETY: just checked.
+                    let wide = unsafe { wide::avx512(what, &a, &b) };
+                    assert_eq!(wide.map(f64::to_bits), plain, "{len}");
+                }
+            }
+        }
     }
 
     #[test]

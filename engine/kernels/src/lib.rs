@@ -34,6 +34,7 @@ mod level;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod nibble;
+mod prefetch;
 mod scalar;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod skeleton;
@@ -49,4 +50,5 @@ pub use exact::{Metric, dot_f64, exact_score, l2_squared_f64, norm_squared_f64};
 pub use half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 pub use level::{ENV_LEVEL, Level, LevelError, level_report};
 pub use nibble::{BLOCK_ROWS, NibbleRows, NibbleTables};
+pub use prefetch::prefetch;
 pub use tile::PackedCentroids;

@@ -118,7 +118,7 @@ fn check_dim(data_type: &DataType, dim: u32, limits: &LimitSettings) -> Result<(
     if !(1..=most).contains(&dim) {
         return Err(format!("invalid dimension: {dim}. should be in range 1 ~ {most}"));
     }
-    if binary && dim % 8 != 0 {
+    if binary && !dim.is_multiple_of(8) {
         return Err(format!("invalid dimension: {dim}. should be multiple of 8."));
     }
     Ok(())

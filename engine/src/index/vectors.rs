@@ -15,6 +15,16 @@ impl VectorView<'_> {
         self.exact_score_with(metric, query, row, &mut Vec::new())
     }
 
+    /// Asks for a row's vector before it is needed.
+    pub fn prefetch(&self, row: usize) {
+        match self.slice(row..row + 1).values {
+            VectorValues::F32(v) => elanus_kernels::prefetch(v),
+            VectorValues::F16(v) => elanus_kernels::prefetch(v),
+            VectorValues::Int8(v) => elanus_kernels::prefetch(v),
+            VectorValues::Bf16(v) | VectorValues::Bits(v) => elanus_kernels::prefetch(v),
+        }
+    }
+
     /// [`Self::exact_score`] with a buffer that is kept from row to row.
     pub fn exact_score_with(
         &self,

@@ -38,6 +38,9 @@ impl Groups {
     }
 }
 
+/// Vectors that are asked for before they are needed: they lie all over memory.
+const AHEAD: usize = 3;
+
 /// What a group found for each query; none: it has to be compared exactly.
 type Found = Vec<Option<(Vec<Candidate>, Touched)>>;
 
@@ -200,17 +203,28 @@ fn rank_all(
         let mut buffer = Vec::new();
         let mut all = Vec::new();
         for (unit, views) in units.iter().zip(&parts) {
-            let mut add = |row: u32| {
+            let find = |row: u32| {
                 let part =
                     views.partition_point(|(start, _)| *start <= row as usize).checked_sub(1);
-                let Some((start, view)) = part.and_then(|p| views.get(p)) else { return };
-                let place = row as usize - start;
+                let (start, view) = views.get(part?)?;
+                Some((view, row as usize - start))
+            };
+            let mut add = |row: u32| {
+                let Some((view, place)) = find(row) else { return };
                 let score = view.exact_score_with(request.metric, query, place, &mut buffer);
                 all.extend(ranked_row(unit, request, row, score));
             };
             match found {
                 Some((candidates, _)) => {
-                    candidates.iter().filter(|c| c.unit == unit.unit).for_each(|c| add(c.row));
+                    let rows = || candidates.iter().filter(|c| c.unit == unit.unit).map(|c| c.row);
+                    let mut coming = rows().skip(AHEAD);
+                    rows().take(AHEAD).filter_map(find).for_each(|(view, at)| view.prefetch(at));
+                    for row in rows() {
+                        if let Some((view, at)) = coming.next().and_then(find) {
+                            view.prefetch(at);
+                        }
+                        add(row);
+                    }
                 }
                 // Only rows with a vector may be compared: those that have codes.
                 None => coded_rows(unit).for_each(add),

@@ -17,7 +17,7 @@ pub const POINTS: usize = 16;
 /// From this many dimensions on, one bit a dimension is enough.
 pub const SIGN_DIMS: usize = 256;
 /// Rounds of k-means for the tables.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 6;
 
 /// How residuals become nibbles.
 #[derive(Debug, Clone, PartialEq)]

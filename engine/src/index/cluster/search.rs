@@ -18,6 +18,7 @@ use std::collections::BinaryHeap;
 use elanus_kernels::{BLOCK_ROWS, Kernels, NibbleRows, NibbleTables};
 
 use super::codebook::Codebook;
+use super::coverage::{FAR_LIST, Outlook};
 use super::query::Ready;
 use super::target::Target;
 use crate::core::effort::Effort;
@@ -45,7 +46,7 @@ pub struct Touched {
     pub fine_rows: u64,
 }
 
-/// Lists scanned between two looks at what is left.
+/// Lists of the first step after `T` is known.
 const STEP: usize = 8;
 /// Places of a flat unit scanned at once.
 const FLAT_STEP: usize = 2_048;
@@ -63,8 +64,9 @@ pub struct ClusterSearch<'a> {
     total: usize,
     metric: Metric,
     keep: usize,
-    /// Lists to look at.
-    probes: usize,
+    /// How deep the answers lie, as a share of all rows.
+    depth: f32,
+    recall: f32,
     sigmas: f32,
 }
 
@@ -74,6 +76,8 @@ pub struct Scratch {
     ready: Ready,
     scores: Vec<f32>,
     lists: Vec<List>,
+    spans: Vec<Span>,
+    sums: Vec<f32>,
     masks: Vec<u32>,
     bounds: Vec<f32>,
     picks: Vec<Pick>,
@@ -82,11 +86,27 @@ pub struct Scratch {
     best: BinaryHeap<Best>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct List {
-    list: u32,
-    /// What the lists are ordered by.
-    rank: f32,
+/// A list with what lists are ordered by, as one number: the order of such numbers is that of the ranks,
+/// and the quickest to sort by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct List(u64);
+
+impl List {
+    fn new(list: usize, rank: f32) -> Self {
+        let bits = rank.to_bits();
+        // Ascending as unsigned numbers, negative ranks below the others.
+        let order = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+        Self(u64::from(order) << 32 | list as u64)
+    }
+
+    fn list(self) -> usize {
+        (self.0 & u64::from(u32::MAX)) as usize
+    }
+
+    fn rank(self) -> f32 {
+        let order = (self.0 >> 32) as u32;
+        f32::from_bits(if order >> 31 == 1 { order & !(1 << 31) } else { !order })
+    }
 }
 
 /// A row whose bound is below `T`.
@@ -146,10 +166,11 @@ impl<'a> ClusterSearch<'a> {
             total,
             metric,
             keep: keep(top_k),
-            probes: 0,
+            depth: 0.0,
+            recall: effort.recall(),
             sigmas: sigmas(miss),
         };
-        search.probes = search.probes_for(top_k, effort);
+        search.depth = search.depth_of(top_k);
         search
     }
 
@@ -201,67 +222,64 @@ impl<'a> ClusterSearch<'a> {
         }
     }
 
-    /// How many lists to look at.
-    fn probes_for(&self, top_k: usize, effort: Effort) -> usize {
+    /// How deep the answers lie: `top_k` times the rows for each allowed one, in the lists that have any.
+    fn depth_of(&self, top_k: usize) -> f32 {
         let (mut rows, mut allowed) = (0.0f64, 0.0f64);
         for (list, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             allowed += f64::from(*count);
             let lists = self.listed.iter().map(|t| t.rows.list(list));
             rows += lists.map(|(from, to)| (to - from) as f64).sum::<f64>();
         }
-        if allowed == 0.0 {
-            return 0;
-        }
-        // The answers lie as deep as `top_k` times the rows for each allowed one, in the lists that have any.
         let all: f64 = self.listed.iter().map(|t| t.rows.rows as f64).sum();
-        let depth = top_k as f64 * rows / (allowed * all);
-        let lists = self.book.coverage.lists(depth as f32, effort.recall());
-        (lists * MARGIN).ceil() as usize
+        if allowed > 0.0 { (top_k as f64 * rows / (allowed * all)) as f32 } else { 0.0 }
     }
 
     fn hunt(&self, s: &mut Scratch, touched: &mut Touched) {
-        if !self.listed.is_empty() {
-            s.ready.build_tables(&self.book.fine, false);
-            self.order_lists(s);
-        }
-        let mut next = self.scan_first(s, touched);
+        let probes = match self.listed.is_empty() {
+            true => 0,
+            false => {
+                s.ready.build_tables(&self.book.fine, false);
+                self.order_lists(s)
+            }
+        };
+        let mut next = self.scan_first(s, probes, touched);
         self.settle(s, false, touched);
         self.scan_flat(s, touched);
-        let mut ordered = self.probes.min(s.lists.len());
-        while next < s.lists.len() && (next < self.probes || s.best.len() < self.keep) {
-            if next >= ordered {
-                // A filter left too few rows in the likely lists: all others, in order.
-                s.lists[next..].sort_unstable_by(|a, b| a.rank.total_cmp(&b.rank));
-                ordered = s.lists.len();
+        let (mut step, mut ordered) = (STEP, false);
+        while next < s.lists.len() && (next < probes || s.best.len() < self.keep) {
+            if next >= probes && !ordered {
+                // A filter left too few rows in the likely lists: others, in order.
+                s.lists[next..].sort_unstable();
+                ordered = true;
             }
-            let end = s.lists.len().min(next + STEP);
-            let limit = self.limit(s);
-            for at in next..end {
-                self.scan_list(s, at, limit, touched);
-            }
+            // `T` falls fast at first and hardly later, so steps grow.
+            let most = if next < probes { probes } else { s.lists.len() };
+            let end = most.min(next + step);
+            step *= 2;
+            self.scan_lists(s, next..end, self.limit(s), touched);
             next = end;
             self.settle(s, false, touched);
         }
     }
 
     /// Scans the nearest lists until they have given enough rows to know `T`; returns how many.
-    fn scan_first(&self, s: &mut Scratch, touched: &mut Touched) -> usize {
-        let enough = (4 * self.keep).max(512);
+    fn scan_first(&self, s: &mut Scratch, probes: usize, touched: &mut Touched) -> usize {
+        let enough = (4 * self.keep).max(256);
         let (mut rows, mut next) = (0, 0);
-        while next < s.lists.len().min(self.probes) && rows < enough {
-            rows += self.counts[s.lists[next].list as usize] as usize;
-            self.scan_list(s, next, f32::INFINITY, touched);
+        while next < probes && rows < enough {
+            rows += self.counts[s.lists[next].list()] as usize;
             next += 1;
         }
+        self.scan_lists(s, 0..next, f32::INFINITY, touched);
         next
     }
 
-    /// The lists that hold allowed rows, the most likely ones first and in order.
-    fn order_lists(&self, s: &mut Scratch) {
+    /// The lists that hold allowed rows, the likely ones first and in order; returns how many are likely.
+    fn order_lists(&self, s: &mut Scratch) -> usize {
         let Scratch { ready, scores, lists, .. } = s;
         ready.centroid_scores(self.book, scores);
         lists.clear();
-        let Some(largest) = self.listed.iter().max_by_key(|t| t.rows.rows) else { return };
+        let Some(largest) = self.listed.iter().max_by_key(|t| t.rows.rows) else { return 0 };
         for (list, score) in scores.iter().enumerate() {
             if self.counts[list] == 0 {
                 continue;
@@ -269,14 +287,24 @@ impl<'a> ClusterSearch<'a> {
             let (add, scale) = largest.lens.list(list);
             let squared = score + ready.squared + ready.shift;
             let inner = (1.0 - HALF_SPREAD) * largest.rows.spread[list];
-            lists.push(List { list: list as u32, rank: scale * (squared - inner) + add });
+            lists.push(List::new(list, scale * (squared - inner) + add));
         }
-        let by_rank = |a: &List, b: &List| a.rank.total_cmp(&b.rank);
-        let probes = self.probes.min(lists.len());
+        let own = matches!(largest.lens, super::view::Lens::Own(_));
+        let wanted = match own && lists.len() > FAR_LIST {
+            true => {
+                let (near, far, _) = lists.select_nth_unstable(FAR_LIST);
+                let nearest = near.iter().min().unwrap_or(far).rank();
+                let outlook = Outlook::of(nearest, far.rank());
+                self.book.coverage.lists_for(outlook, self.depth, self.recall)
+            }
+            false => self.book.coverage.lists(self.depth, self.recall),
+        };
+        let probes = ((wanted * MARGIN).ceil() as usize).min(lists.len());
         if probes < lists.len() {
-            lists.select_nth_unstable_by(probes, by_rank);
+            lists.select_nth_unstable(probes);
         }
-        lists[..probes].sort_unstable_by(by_rank);
+        lists[..probes].sort_unstable();
+        probes
     }
 
     /// Shifted squared distance to a centroid.
@@ -351,16 +379,76 @@ impl<'a> ClusterSearch<'a> {
         s.picks.clear();
     }
 
-    fn scan_list(&self, s: &mut Scratch, at: usize, limit: f32, touched: &mut Touched) {
-        let list = s.lists[at].list as usize;
-        let base = self.base(&s.ready, list);
-        touched.lists += 1;
-        for (at, target) in self.listed.iter().enumerate() {
-            let (from, to) = target.rows.list(list);
-            if from < to {
-                scan(target, at, (from, to), base, (limit, self.sigmas), s, touched);
+    /// Scans some of the ordered lists, in all units. Lists that are neighbours in the file go together.
+    fn scan_lists(
+        &self,
+        s: &mut Scratch,
+        which: std::ops::Range<usize>,
+        limit: f32,
+        touched: &mut Touched,
+    ) {
+        touched.lists += which.len() as u64;
+        let mut spans = std::mem::take(&mut s.spans);
+        spans.clear();
+        for list in &s.lists[which] {
+            let base = self.base(&s.ready, list.list());
+            spans.push(Span { list: list.list() as u32, base });
+        }
+        spans.sort_unstable_by_key(|span| span.list);
+        let mut runs = spans.chunk_by(|a, b| a.list + 1 == b.list).peekable();
+        while let Some(run) = runs.next() {
+            if let (Some([next, ..]), Some(target)) = (runs.peek(), self.listed.first()) {
+                target.prefetch(next.list as usize);
+            }
+            for (at, target) in self.listed.iter().enumerate() {
+                self.scan_run(target, at, run, limit, s, touched);
             }
         }
+        s.spans = spans;
+    }
+
+    /// Scans lists that lie side by side in a target.
+    fn scan_run(
+        &self,
+        target: &Target<'_>,
+        number: usize,
+        run: &[Span],
+        limit: f32,
+        s: &mut Scratch,
+        touched: &mut Touched,
+    ) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
+        let (from, to) =
+            (target.rows.list(first.list as usize).0, target.rows.list(last.list as usize).1);
+        if from == to {
+            return;
+        }
+        let place = Place { number, from, to };
+        if run.len() == 1 {
+            scan(target, place, first.base, None, (limit, self.sigmas), s, touched);
+            return;
+        }
+        // The lists' distances differ: they are added row by row, and the scan adds nothing.
+        let start = from / BLOCK_ROWS * BLOCK_ROWS;
+        let add = &target.lens.coarse().add;
+        let mut sums = std::mem::take(&mut s.sums);
+        sums.clear();
+        sums.extend_from_slice(&add[start..to.next_multiple_of(BLOCK_ROWS)]);
+        let mut most = first.base;
+        for span in run {
+            most = most.max(span.base);
+            let (from, to) = target.rows.list(span.list as usize);
+            let part = &mut sums[from - start..to - start];
+            match target.lens.scale() {
+                None => part.iter_mut().for_each(|sum| *sum += span.base),
+                Some(scale) => {
+                    part.iter_mut().zip(&scale[from..to]).for_each(|(s, m)| *s += m * span.base);
+                }
+            }
+        }
+        let own = Own { add: &sums, run, most };
+        scan(target, place, 0.0, Some(own), (limit, self.sigmas), s, touched);
+        s.sums = sums;
     }
 
     fn scan_flat(&self, s: &mut Scratch, touched: &mut Touched) {
@@ -373,7 +461,8 @@ impl<'a> ClusterSearch<'a> {
             for from in (0..target.rows.rows).step_by(FLAT_STEP) {
                 let to = target.rows.rows.min(from + FLAT_STEP);
                 let limit = self.limit(s);
-                scan(target, at, (from, to), base, (limit, self.sigmas), s, touched);
+                let place = Place { number: at, from, to };
+                scan(target, place, base, None, (limit, self.sigmas), s, touched);
                 self.settle(s, true, touched);
             }
         }
@@ -387,7 +476,7 @@ const MARGIN: f32 = 1.2;
 
 /// Candidates kept for `top_k` answers: byte distances may be wrong about the last places.
 fn keep(top_k: usize) -> usize {
-    top_k + 4 + top_k / 4
+    top_k + 3 + top_k / 5
 }
 
 /// Standard deviations that a bound lies below its estimate.
@@ -396,46 +485,81 @@ fn sigmas(miss: f32) -> f32 {
     (-miss.max(1e-6).ln()).sqrt()
 }
 
-/// Scans places `[from, to)` of a target and picks those whose bound is below the limit.
+/// Neighbouring places of a target.
+#[derive(Clone, Copy)]
+struct Place {
+    number: usize,
+    from: usize,
+    to: usize,
+}
+
+/// A list with its distance.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    list: u32,
+    base: f32,
+}
+
+/// Neighbouring lists, whose distances are in the sums already.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    /// From the first place's block on.
+    add: &'a [f32],
+    run: &'a [Span],
+    /// The farthest of them.
+    most: f32,
+}
+
+/// Scans places of a target and picks those whose bound is below the limit.
 fn scan(
     target: &Target<'_>,
-    number: usize,
-    (from, to): (usize, usize),
+    place: Place,
     base: f32,
+    own: Option<Own<'_>>,
     (limit, sigmas): (f32, f32),
     s: &mut Scratch,
     touched: &mut Touched,
 ) {
-    target.masks(from, to, &mut s.masks);
-    let (first, last) = (from / BLOCK_ROWS, to.div_ceil(BLOCK_ROWS));
+    target.masks(place.from, place.to, &mut s.masks);
+    let (first, last) = (place.from / BLOCK_ROWS, place.to.div_ceil(BLOCK_ROWS));
     let tables = if target.rows.is_flat() { &s.ready.flat } else { &s.ready.fine };
     let nibbles = tables.entries.len() / 16;
     let coarse = target.lens.coarse();
     let places = first * BLOCK_ROWS..last * BLOCK_ROWS;
+    let scale = target.lens.scale().filter(|_| own.is_none());
     let rows = NibbleRows {
         nibbles,
         codes: &target.rows.nibbles[first * nibbles * 16..last * nibbles * 16],
-        add: &coarse.add[places.clone()],
+        add: own.map_or(&coarse.add[places.clone()], |own| own.add),
         mul: &coarse.mul[places.clone()],
-        scale: target.lens.scale().map(|scale| &scale[places.clone()]),
+        scale: scale.map(|scale| &scale[places.clone()]),
     };
-    let slack = tables.slack(sigmas, base - s.ready.shift);
+    let farthest = own.map_or(base, |own| own.most);
+    let slack = tables.slack(sigmas, (farthest - s.ready.shift).max(0.0));
     let tables =
         NibbleTables { tables: &tables.entries, unit: tables.unit, offset: tables.offset + slack };
     s.bounds.resize(places.len(), 0.0);
-    touched.coarse_rows += (to - from) as u64;
+    touched.coarse_rows += (place.to - place.from) as u64;
     let found =
         Kernels::best().scan_nibbles(&rows, &tables, base, limit, &mut s.masks, &mut s.bounds);
     if found == 0 {
         return;
     }
+    let mut lists = own.map(|own| own.run.iter());
+    let (mut base, mut end) = (base, if own.is_some() { 0 } else { usize::MAX });
     for (block, mask) in s.masks.iter().enumerate() {
         let mut bits = *mask;
         while bits != 0 {
             let at = block * BLOCK_ROWS + bits.trailing_zeros() as usize;
             bits &= bits - 1;
+            while places.start + at >= end {
+                // Places come in order, and so do the lists.
+                let Some(span) = lists.as_mut().and_then(Iterator::next) else { return };
+                base = span.base;
+                end = target.rows.list(span.list as usize).1;
+            }
             s.picks.push(Pick {
-                target: number as u32,
+                target: place.number as u32,
                 place: (places.start + at) as u32,
                 base,
                 bound: s.bounds[at],

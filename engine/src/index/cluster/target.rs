@@ -47,6 +47,20 @@ impl<'a> Target<'a> {
         target
     }
 
+    /// Asks for the first codes of a list before they are needed.
+    pub(super) fn prefetch(&self, list: usize) {
+        let block_bytes = self.rows.nibbles.len() / self.rows.rows.div_ceil(BLOCK_ROWS).max(1);
+        let block = self.rows.list(list).0 / BLOCK_ROWS;
+        let end = ((block + 1) * block_bytes).min(self.rows.nibbles.len());
+        elanus_kernels::prefetch(&self.rows.nibbles[(block * block_bytes).min(end)..end]);
+        let factors = block * BLOCK_ROWS..(block + 1) * BLOCK_ROWS;
+        let coarse = self.lens.coarse();
+        if let (Some(add), Some(mul)) = (coarse.add.get(factors.clone()), coarse.mul.get(factors)) {
+            elanus_kernels::prefetch(add);
+            elanus_kernels::prefetch(mul);
+        }
+    }
+
     /// Row of the unit at a place.
     pub(super) fn row(&self, place: u32) -> u32 {
         self.rows.order.as_ref().map_or(place, |order| order[place as usize])

@@ -8,22 +8,22 @@ use super::codebook::{
     Codebook, CodebookParts, Codes, Space, into_space, rotation_of, signs, width_of,
 };
 use super::coder::Coder;
-use super::coverage::{Coverage, RANKS};
+use super::coverage::{Coverage, FAR_LIST, Outlook, Probe, RANKS};
 use super::kmeans;
 use super::search::HALF_SPREAD;
 
 /// Rows below which no codebook is trained: exact scan is as quick.
 pub const MIN_ROWS: usize = 2_048;
 /// Sample rows for each list; more change the centroids by less than the data themselves vary.
-const ROWS_PER_LIST: usize = 48;
+const ROWS_PER_LIST: usize = 36;
 /// Lists for the square root of the rows.
 const LISTS_PER_ROOT: f64 = 3.0;
 /// Rows that code tables are learned from.
-const TABLE_ROWS: usize = 8_192;
+const TABLE_ROWS: usize = 4_096;
 /// Sample rows that stand in for queries, and are left out of the training.
-const PROBES: usize = 512;
+const PROBES: usize = 768;
 /// Rows among which their neighbours are looked for.
-const NEIGHBOUR_ROWS: usize = 32_768;
+const NEIGHBOUR_ROWS: usize = 24_576;
 
 /// Lists for a collection of that many rows: as many as make the search for the nearest lists cost about
 /// what the scan of the lists costs, which grows with the square root.
@@ -80,7 +80,7 @@ pub fn train(order: Order, sample: &[f32]) -> Option<Codebook> {
     }
     let (probes, rows) = split(&rows, width);
     let n = rows.len() / width;
-    let centroids = kmeans::train(&rows, width, lists);
+    let centroids = neighbourly(kmeans::train(&rows, width, lists), width);
     let assigned = Assigned::new(&rows, &centroids, width);
     let residual = |at: usize| -> Vec<f32> {
         let center = &centroids[assigned.of[at] as usize * width..][..width];
@@ -155,6 +155,33 @@ fn codes_for(residuals: &[f32], dim: usize, width: usize) -> Codes {
     Codes { coder, error: (sum / f64::from(count.max(1))).sqrt() as f32 }
 }
 
+/// Puts centroids in an order in which neighbours tend to be neighbours in space: halved again and again
+/// along the line between two far ones. Lists that a query looks at are then often neighbours in the file.
+fn neighbourly(centroids: Vec<f32>, width: usize) -> Vec<f32> {
+    let mut order: Vec<usize> = (0..centroids.len() / width).collect();
+    let row = |at: usize| &centroids[at * width..(at + 1) * width];
+    halve(&mut order, &row);
+    order.iter().flat_map(|at| row(*at).iter().copied()).collect()
+}
+
+fn halve<'a>(order: &mut [usize], row: &impl Fn(usize) -> &'a [f32]) {
+    let [first, _, _, ..] = *order else { return };
+    let kernels = Kernels::best();
+    let farthest = |from: usize| {
+        let distance = |at: &&usize| kernels.l2_squared(row(from), row(**at));
+        order.iter().max_by(|a, b| distance(a).total_cmp(&distance(b))).copied().unwrap_or(from)
+    };
+    let one = farthest(first);
+    let other = farthest(one);
+    let along = |at: usize| kernels.dot(row(at), row(one)) - kernels.dot(row(at), row(other));
+    let mut placed: Vec<(f32, usize)> = order.iter().map(|at| (along(*at), *at)).collect();
+    placed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    order.iter_mut().zip(placed).for_each(|(to, (_, at))| *to = at);
+    let (low, high) = order.split_at_mut(order.len() / 2);
+    halve(low, row);
+    halve(high, row);
+}
+
 /// Measures how many lists hold the neighbours of rows `[probes, width]` that took no part in training.
 fn coverage(
     rows: &[f32],
@@ -172,30 +199,31 @@ fn coverage(
         some.iter().flat_map(|at| rows[at * width..][..width].iter().copied()).collect();
     let candidates = kmeans::pack(&candidates, width);
     let deepest = RANKS[RANKS.len() - 1].min(some.len());
-    let per_probe: Vec<Vec<u32>> = probes
+    let probes = probes
         .par_chunks(width)
         .map(|probe| {
             let codes = ByteRows::of(probe, width);
             let mut scores = vec![0.0; centroids.len() / width];
             kernels.centroid_scores(&packed, &codes.codes, &codes.scales, &mut scores);
-            scores.iter_mut().zip(&lists.spread).for_each(|(s, r)| *s += HALF_SPREAD * r);
+            let squared = kernels.norm_squared(probe);
+            scores.iter_mut().zip(&lists.spread).for_each(|(s, r)| *s += squared + HALF_SPREAD * r);
             let mut order: Vec<u32> = (0..scores.len() as u32).collect();
             order.sort_unstable_by(|a, b| scores[*a as usize].total_cmp(&scores[*b as usize]));
             let mut place = vec![0; scores.len()];
             order.iter().enumerate().for_each(|(at, list)| place[*list as usize] = at as u32);
             let mut near = vec![(0, 0.0); deepest];
             kernels.nearest_centroids(&candidates, &codes.codes, &codes.scales, deepest, &mut near);
-            near.iter().map(|(at, _)| place[lists.of[some[*at as usize]] as usize]).collect()
+            let list = |at: u32| lists.of[some[at as usize]] as usize;
+            let distance = |at: usize| scores[order[at.min(order.len() - 1)] as usize];
+            let places =
+                near.iter().filter(|(at, _)| *at != u32::MAX).map(|(at, _)| place[list(*at)]);
+            Probe {
+                outlook: Outlook::of(distance(0), distance(FAR_LIST)),
+                places: places.collect(),
+            }
         })
         .collect();
-    let mut places = vec![Vec::new(); RANKS.len()];
-    for neighbours in &per_probe {
-        for (at, place) in neighbours.iter().enumerate() {
-            let rank = RANKS.partition_point(|r| *r <= at);
-            places[rank.min(RANKS.len() - 1)].push(*place);
-        }
-    }
-    Coverage::from_places(some.len(), &places)
+    Coverage::of(some.len(), probes)
 }
 
 /// Rows and their lists.
