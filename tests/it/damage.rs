@@ -1,6 +1,8 @@
 //! Damaged files: a clear error that names the file, from opening, reading or verifying; never a panic,
 //! never a wrong answer.
 
+mod codes;
+
 use std::path::{Path, PathBuf};
 
 use elanus_engine::api::{Engine, NewCollection, RowOrder, Rows, Selection};

@@ -17,5 +17,6 @@ mod s3;
 mod search;
 mod served;
 mod storage;
+mod vector_index;
 mod vector_types;
 mod wire;

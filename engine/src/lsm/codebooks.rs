@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, ArrayRef};
 use parking_lot::Mutex;
 
 use super::manifest::{CodebookMeta, FileMeta, Manifest};
@@ -18,7 +18,7 @@ use crate::storage::frame;
 /// A collection that has grown by this factor since training has outgrown its lists.
 const GROWTH: u64 = 2;
 /// Rows that lie this much farther from their centroids than at training have drifted.
-const DRIFT: f32 = 1.3;
+const DRIFT: f32 = 1.15;
 
 /// What a decision about a field's codebook rests on.
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +35,16 @@ pub struct Situation {
     pub other_space: bool,
 }
 
-/// Whether to train a new codebook on the rows at hand: only when they are the better part of the
-/// collection, so that it is not trained on a corner of it.
+/// Whether to train a new codebook, on a sample of all rows. Each factor of growth costs one training, so that
+/// a row takes part in a bounded number of them however the collection grew.
 pub fn training_due(s: Situation) -> bool {
-    let Some(trained) = s.trained_rows else { return s.rows_here >= cluster::MIN_ROWS as u64 };
-    let stands_for_all = 2 * s.rows_here >= s.rows_all && s.rows_here >= cluster::MIN_ROWS as u64;
-    let worn = s.rows_here >= GROWTH * trained || s.drift.is_some_and(|d| d > DRIFT);
-    stands_for_all && (worn || s.other_space)
+    if s.rows_all < cluster::MIN_ROWS as u64 {
+        return false;
+    }
+    let Some(trained) = s.trained_rows else { return true };
+    let worn = s.rows_all >= GROWTH * trained || s.drift.is_some_and(|d| d > DRIFT);
+    // A few rows from elsewhere are no reason to train for all.
+    worn && 8 * s.rows_here >= s.rows_all || s.other_space && 2 * s.rows_here >= s.rows_all
 }
 
 /// Whether a unit of so many rows is too small for lists: most blocks of codes would then hold rows of
@@ -136,28 +139,25 @@ pub fn version_in_path(path: &str) -> Option<u64> {
     folder.ends_with("/codebooks").then(|| name.rsplit_once('.')?.1.parse().ok())?
 }
 
-/// A sample of a field's vectors `[n, dim]`, spread evenly over the rows of some batches.
-pub fn sample(batches: &[RecordBatch], field: &FieldSchema) -> Result<Vec<f32>> {
+/// A sample of about `wanted` vectors `[n, dim]`, spread evenly over the rows of a column in parts.
+pub fn sample(parts: &[ArrayRef], field: &FieldSchema, wanted: usize) -> Result<Vec<f32>> {
     let dim = field.data_type.vector_dim().unwrap_or(0) as usize;
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let wanted = cluster::sample_rows(rows).max(1);
+    let rows: usize = parts.iter().map(|p| p.len()).sum();
+    let wanted = wanted.min(rows);
     let mut out = Vec::with_capacity(wanted * dim);
     let mut row = vec![0.0; dim];
     let (mut start, mut next) = (0, 0);
-    for batch in batches {
-        let column = batch
-            .column_by_name(&field.name)
-            .ok_or_else(|| Error::internal(format!("a batch lacks {}", field.name)))?;
-        let view = VectorView::of(column.as_ref(), &field.data_type)?;
-        while next < wanted && next * rows / wanted < start + batch.num_rows() {
+    for part in parts {
+        let view = VectorView::of(part.as_ref(), &field.data_type)?;
+        while next < wanted && next * rows / wanted < start + part.len() {
             let at = next * rows / wanted - start;
-            if column.is_valid(at) {
+            if part.is_valid(at) {
                 view.row_f32(at, &mut row);
                 out.extend_from_slice(&row);
             }
             next += 1;
         }
-        start += batch.num_rows();
+        start += part.len();
     }
     Ok(out)
 }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn training_waits_for_rows_that_stand_for_the_collection() {
+    fn training_follows_growth_and_drift() {
         let none = Situation {
             rows_here: 100_000,
             rows_all: 100_000,
@@ -176,12 +176,12 @@ mod tests {
             other_space: false,
         };
         assert!(training_due(none));
-        assert!(!training_due(Situation { rows_here: 100, ..none }));
+        assert!(!training_due(Situation { rows_here: 100, rows_all: 100, ..none }));
         let fresh = Situation { trained_rows: Some(60_000), ..none };
         assert!(!training_due(fresh));
         assert!(training_due(Situation { trained_rows: Some(50_000), ..none }));
         assert!(training_due(Situation { drift: Some(1.4), ..fresh }));
-        assert!(!training_due(Situation { drift: Some(1.4), rows_all: 900_000, ..fresh }));
+        assert!(!training_due(Situation { drift: Some(1.4), rows_here: 10_000, ..fresh }));
         assert!(training_due(Situation { other_space: true, ..fresh }));
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, VectorIndexMeta};
 use crate::core::error::{Error, Result};
 
 /// Refuses a successor that would break an invariant. A refusal is our mistake, and publishes nothing.
@@ -28,6 +28,12 @@ pub fn check_successor(old: &Manifest, new: &Manifest) -> Result<()> {
 /// What must hold in one manifest by itself.
 pub fn check(manifest: &Manifest) -> Result<()> {
     let partitions: HashSet<u64> = manifest.partitions.iter().map(|p| p.id).collect();
+    let mut codebooks = HashSet::new();
+    if !manifest.codebooks.iter().all(|c| codebooks.insert((c.field.as_str(), c.version))) {
+        return Err(violated(manifest, "a codebook is named once"));
+    }
+    let has_codebook =
+        |i: &VectorIndexMeta| codebooks.contains(&(i.field.as_str(), i.codebook_version));
     let mut seen = HashSet::new();
     for segment in &manifest.segments {
         let problem = if !seen.insert(segment.id) {
@@ -42,6 +48,8 @@ pub fn check(manifest: &Manifest) -> Result<()> {
             "no more rows are deleted than there are"
         } else if segment.deletes.is_none() && segment.deleted_rows > 0 {
             "deleted rows have a delete file"
+        } else if !segment.indexes.iter().all(has_codebook) {
+            "every codebook that a segment names is there"
         } else {
             continue;
         };
@@ -67,4 +75,98 @@ fn kept_segments(old: &Manifest, new: &Manifest) -> bool {
                 && o.deleted_rows <= s.deleted_rows
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::core::schema::{CollectionSchema, DataType, FieldSchema};
+    use crate::lsm::manifest::{CodebookMeta, FileMeta, PartitionInfo, SegmentMeta};
+
+    fn file(name: &str) -> FileMeta {
+        FileMeta { name: name.into(), size_bytes: 1, xxh3: 1 }
+    }
+
+    fn segment(indexes: &[(&str, u64)]) -> Arc<SegmentMeta> {
+        let index = |(field, version): &(&str, u64)| VectorIndexMeta {
+            field: (*field).into(),
+            codebook_version: *version,
+            file: file("v.vec.idx"),
+        };
+        Arc::new(SegmentMeta {
+            id: 1,
+            partition_id: 1,
+            level: 0,
+            rows: 1,
+            min_ts: 1,
+            max_ts: 1,
+            data: file("data"),
+            keys: file("keys"),
+            deletes: None,
+            deleted_rows: 0,
+            columns: Vec::new(),
+            schema_ts: 1,
+            key_range: None,
+            indexes: indexes.iter().map(index).collect(),
+        })
+    }
+
+    fn manifest(codebooks: &[(&str, u64)], indexes: &[(&str, u64)]) -> Manifest {
+        let key = FieldSchema::new("id", DataType::Int64).primary();
+        let codebook = |(field, version): &(&str, u64)| CodebookMeta {
+            field: (*field).into(),
+            version: *version,
+            file: file("codebook"),
+            rows: 1,
+            mean_error: 1.0,
+        };
+        Manifest {
+            version: 1,
+            epoch: 1,
+            writer: String::new(),
+            collection_id: 7,
+            database: "default".into(),
+            name: "c".into(),
+            aliases: Vec::new(),
+            schema: Arc::new(CollectionSchema::new(vec![key])),
+            properties: Default::default(),
+            shards: 1,
+            consistency_level: 0,
+            requested_partitions: 0,
+            partitions: vec![PartitionInfo { id: 1, name: "_default".into(), created_ts: 1 }],
+            indexes: Vec::new(),
+            segments: vec![segment(indexes)],
+            next_segment_id: 2,
+            next_object_id: 2,
+            flushed_ts: 1,
+            created_ts: 1,
+            schema_ts: 1,
+            loaded: false,
+            loaded_partitions: Vec::new(),
+            released: false,
+            dropped: false,
+            codebooks: codebooks.iter().map(codebook).collect(),
+        }
+    }
+
+    #[test]
+    fn a_segment_names_only_codebooks_that_are_there() {
+        let why = |codebooks: &[(&str, u64)], indexes: &[(&str, u64)]| {
+            check(&manifest(codebooks, indexes)).err().map(|e| e.message().to_string())
+        };
+        assert_eq!(why(&[], &[]), None);
+        assert_eq!(why(&[("v", 1), ("v", 2), ("w", 1)], &[("v", 1), ("w", 1)]), None);
+        for (codebooks, indexes) in [
+            (&[][..], &[("v", 1)][..]),
+            (&[("v", 2)], &[("v", 1)]),
+            (&[("v", 1)], &[("v", 1), ("w", 1)]),
+        ] {
+            let why = why(codebooks, indexes).unwrap_or_default();
+            assert!(why.contains("every codebook") && why.contains("(segment 1)"), "{why}");
+        }
+        let twice = why(&[("v", 1), ("v", 1)], &[]).unwrap_or_default();
+        assert!(twice.contains("a codebook is named once"), "{twice}");
+    }
 }

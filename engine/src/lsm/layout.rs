@@ -13,6 +13,7 @@ use crate::core::error::{Error, Result};
 use crate::core::runtime::CpuPools;
 use crate::core::schema::{DataType, FieldSchema};
 use crate::core::vectors::VectorView;
+use crate::index::cluster::coverage::Coverage;
 use crate::index::cluster::{self, Codebook, CodedRows, RowCoder};
 use crate::segment::files::SegmentFiles;
 use crate::segment::writer::{SegmentWriter, Written};
@@ -30,6 +31,8 @@ pub struct FieldBook {
     pub field: FieldSchema,
     /// Its codebook.
     pub book: Arc<Codebook>,
+    /// Whether it was trained on the very rows that are written: its own measure then holds for them.
+    pub fresh: bool,
 }
 
 /// Rows in memory, in the order in which they came.
@@ -122,7 +125,12 @@ pub async fn write(order: LayoutOrder<'_>, rows: Rows) -> Result<Option<Laid>> {
     let code = move || {
         let source = Source { places, lists, known };
         let coded = fields.iter().zip(&columns).enumerate().map(|(at, (field, columns))| {
-            Ok((field.clone(), code_field(field, columns, total, (at == 0).then_some(&source))?))
+            let source = (at == 0).then_some(&source);
+            let mut coded = code_field(field, columns, total, source)?;
+            if let Some(codes) = coded.as_mut().filter(|c| !c.is_flat() && !field.fresh) {
+                codes.coverage = Some(measure(field, columns, total)?);
+            }
+            Ok((field.clone(), coded))
         });
         coded.collect::<Result<Vec<_>>>()
     };
@@ -290,6 +298,24 @@ fn code_field(
         }
     };
     Ok(coder.finish(order).map(|(codes, _)| codes))
+}
+
+/// Measures on a sample of the written rows how many lists hold their neighbours.
+fn measure(field: &FieldBook, columns: &[ArrayRef], total: usize) -> Result<Coverage> {
+    let step = (total / cluster::train::MEASURED_ROWS).max(1);
+    let dim = field.book.dim;
+    let mut sample = Vec::with_capacity(total / step * dim);
+    let mut row = vec![0.0; dim];
+    let mut start = 0;
+    for column in columns {
+        let view = VectorView::of(column.as_ref(), &field.field.data_type)?;
+        for at in (0..view.rows).filter(|at| (start + at) % step == 0 && column.is_valid(*at)) {
+            view.row_f32(at, &mut row);
+            sample.extend_from_slice(&row);
+        }
+        start += view.rows;
+    }
+    Ok(cluster::train::measure(&field.book, &sample))
 }
 
 fn copy_codes(coder: &mut RowCoder, source: &Source, in_lists: usize) -> Result<()> {

@@ -1,13 +1,14 @@
-//! What a store holds, read from its manifests.
+//! What a store holds, read from its manifests and codebooks.
 
 use std::collections::HashSet;
 
 use serde::Serialize;
 
 use super::open_store;
-use crate::core::error::Result;
+use crate::core::error::{ErrorKind, Result};
+use crate::lsm::codebooks::{self, Codebooks};
 use crate::lsm::commit;
-use crate::lsm::manifest::{FORMAT_VERSION, Manifest};
+use crate::lsm::manifest::{FORMAT_VERSION, Manifest, SegmentMeta};
 use crate::storage::bucket::Bucket;
 
 /// A store.
@@ -58,8 +59,25 @@ pub struct CollectionReport {
     pub fields: Vec<(String, String)>,
     /// Indexes: name, field, parameters.
     pub indexes: Vec<(String, String, std::collections::BTreeMap<String, String>)>,
+    /// Codebooks of its vector fields.
+    pub codebooks: Vec<CodebookReport>,
     /// Segments, oldest rows first.
     pub segments: Vec<SegmentReport>,
+}
+
+/// A codebook.
+#[derive(Debug, Clone, Serialize)]
+pub struct CodebookReport {
+    /// Vector field.
+    pub field: String,
+    /// Number within the field.
+    pub version: u64,
+    /// Its lists; none if it cannot be read.
+    pub lists: Option<u64>,
+    /// Rows that the collection had when it was trained.
+    pub trained_rows: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
 }
 
 /// A segment.
@@ -81,6 +99,33 @@ pub struct SegmentReport {
     pub min_key: String,
     /// Largest key.
     pub max_key: String,
+    /// Its vector indexes; a vector field without one is scanned.
+    pub vector_indexes: Vec<VectorIndexReport>,
+}
+
+/// A vector index of a segment.
+#[derive(Debug, Clone, Serialize)]
+pub struct VectorIndexReport {
+    /// Vector field.
+    pub field: String,
+    /// Codebook that it belongs to.
+    pub codebook_version: u64,
+    /// How its rows lie.
+    pub form: IndexForm,
+    /// Bytes of its file.
+    pub bytes: u64,
+}
+
+/// How the rows of a vector index lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IndexForm {
+    /// In no order, scanned whole: too few for lists.
+    Flat,
+    /// In the lists of the codebook.
+    Lists,
+    /// Its codebook cannot be read.
+    Unknown,
 }
 
 /// Reads what a store holds. Rows that are only in a server's log are not seen.
@@ -102,7 +147,10 @@ pub async fn inspect(location: &str) -> Result<StoreReport> {
             let folder = Manifest::segment_folder(manifest.collection_id, segment.id);
             named.extend(segment.files().map(|f| format!("{folder}/{}", f.name)));
         }
-        report.collections.push(describe(&manifest));
+        let folder = Manifest::folder(manifest.collection_id);
+        named.extend(manifest.codebooks.iter().map(|c| format!("{folder}/{}", c.file.name)));
+        let codebooks = describe_codebooks(&bucket, &manifest).await?;
+        report.collections.push(describe(&manifest, codebooks));
     }
     count_files(&bucket, &named, &mut report).await?;
     Ok(report)
@@ -123,7 +171,48 @@ async fn count_files(
     Ok(())
 }
 
-fn describe(manifest: &Manifest) -> CollectionReport {
+async fn describe_codebooks(bucket: &Bucket, manifest: &Manifest) -> Result<Vec<CodebookReport>> {
+    let known = Codebooks::new(bucket.clone(), manifest.collection_id);
+    let mut codebooks = Vec::with_capacity(manifest.codebooks.len());
+    for meta in &manifest.codebooks {
+        let lists = match known.get(meta).await {
+            Ok(book) => Some(book.lists() as u64),
+            // What is wrong with it is for `verify` to tell.
+            Err(e) if matches!(e.kind, ErrorKind::Corrupted | ErrorKind::NotFound) => None,
+            Err(e) => return Err(e),
+        };
+        codebooks.push(CodebookReport {
+            field: meta.field.clone(),
+            version: meta.version,
+            lists,
+            trained_rows: meta.rows,
+            bytes: meta.file.size_bytes,
+        });
+    }
+    Ok(codebooks)
+}
+
+fn describe_indexes(segment: &SegmentMeta, books: &[CodebookReport]) -> Vec<VectorIndexReport> {
+    let lists = |field: &str, version: u64| {
+        books.iter().find(|b| b.field == field && b.version == version).and_then(|b| b.lists)
+    };
+    segment
+        .indexes
+        .iter()
+        .map(|i| VectorIndexReport {
+            field: i.field.clone(),
+            codebook_version: i.codebook_version,
+            form: match lists(&i.field, i.codebook_version) {
+                None => IndexForm::Unknown,
+                Some(n) if codebooks::is_flat(segment.rows as usize, n as usize) => IndexForm::Flat,
+                Some(_) => IndexForm::Lists,
+            },
+            bytes: i.file.size_bytes,
+        })
+        .collect()
+}
+
+fn describe(manifest: &Manifest, codebooks: Vec<CodebookReport>) -> CollectionReport {
     let partition = |id: u64| {
         let known = manifest.partitions.iter().find(|p| p.id == id);
         known.map(|p| p.name.clone()).unwrap_or_default()
@@ -142,6 +231,7 @@ fn describe(manifest: &Manifest) -> CollectionReport {
                 bytes: s.size_bytes(),
                 min_key: range.map(|(min, _)| min.to_string()).unwrap_or_default(),
                 max_key: range.map(|(_, max)| max.to_string()).unwrap_or_default(),
+                vector_indexes: describe_indexes(s, &codebooks),
             }
         })
         .collect();
@@ -168,6 +258,7 @@ fn describe(manifest: &Manifest) -> CollectionReport {
             .iter()
             .map(|i| (i.name.clone(), i.field.clone(), i.params.clone()))
             .collect(),
+        codebooks,
         segments,
     }
 }

@@ -1,5 +1,7 @@
 //! Reads everything and tells what is wrong: checksums, invariants, rows against indexes.
 
+mod codes;
+
 use std::collections::HashSet;
 
 use arrow::array::Array;
@@ -7,12 +9,13 @@ use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
 use serde::Serialize;
 
+use self::codes::{Codebooks, Vectors};
 use super::{Progress, open_store};
 use crate::core::error::{Error, Result};
 use crate::core::key::{Key, Keys};
 use crate::core::rowset::DeleteSet;
 use crate::core::validate;
-use crate::lsm::manifest::{Manifest, SegmentMeta};
+use crate::lsm::manifest::{FileMeta, Manifest, SegmentMeta};
 use crate::lsm::{commit, invariants};
 use crate::segment::files::SegmentFiles;
 use crate::segment::keys::SegmentKeys;
@@ -28,6 +31,8 @@ pub struct VerifyReport {
     pub collections: u64,
     /// Segments.
     pub segments: u64,
+    /// Codebooks of their vectors.
+    pub codebooks: u64,
     /// Rows read.
     pub rows: u64,
     /// Files read.
@@ -53,10 +58,11 @@ pub async fn verify(location: &str, progress: Progress<'_>) -> Result<VerifyRepo
         }
         report.collections += 1;
         progress(&format!("{}.{}", manifest.database, manifest.name));
+        let books = codes::read_codebooks(&bucket, &manifest, &mut report).await;
         let mut live_keys = HashSet::new();
         for segment in &manifest.segments {
             report.segments += 1;
-            let checked = verify_segment(&files, &manifest, segment, &mut report).await;
+            let checked = verify_segment(&files, &manifest, segment, &books, &mut report).await;
             match checked {
                 Ok(keys) => check_unique(&manifest, segment, keys, &mut live_keys, &mut report),
                 Err(e) => report.problems.push(e.to_string()),
@@ -102,31 +108,45 @@ async fn verify_segment(
     files: &SegmentFiles,
     manifest: &Manifest,
     meta: &SegmentMeta,
+    books: &Codebooks,
     report: &mut VerifyReport,
 ) -> Result<Vec<Key>> {
     let folder = Manifest::segment_folder(manifest.collection_id, meta.id);
-    for file in meta.files() {
+    let indexes = codes::read_indexes(&files.bucket, manifest, meta, books, report).await;
+    for file in [&meta.data, &meta.keys].into_iter().chain(&meta.deletes) {
         let path = format!("{folder}/{}", file.name);
         let (size, sum) = files.bucket.fingerprint(&path).await?;
         report.files += 1;
         report.bytes += size;
-        if size != file.size_bytes {
-            let why = format!("it has {size} bytes, the manifest says {}", file.size_bytes);
-            return Err(Error::corrupted(path, why));
-        }
-        if sum != file.xxh3 {
-            return Err(Error::corrupted(path, "its checksum is not the manifest's"));
-        }
+        compare(&path, file, size, sum)?;
     }
     let path = format!("{folder}/{KEYS_FILE}");
     let keys = SegmentKeys::decode(&files.bucket.get(&path).await?, &path)?;
     let deletes = read_deletes(files, &folder, meta).await?;
     let data = format!("{folder}/{DATA_FILE}");
     let reader = SegmentReader::open(files, data.clone(), meta.data.size_bytes).await?;
-    let column = read_rows(&reader, manifest, meta, &data, report).await?;
+    let (column, vectors) = read_rows(&reader, manifest, meta, &data, report).await?;
+    for (path, index, codes) in indexes {
+        if !vectors.are_coded_by(&index.field, &codes) {
+            let e = Error::corrupted(path, "its rows are not those that have a vector");
+            report.problems.push(e.to_string());
+        }
+    }
     check_key_index(&keys, &column, meta, &path)?;
     let live = (0..column.len()).filter(|row| !deletes.contains(*row as u32));
     Ok(live.map(|row| column.get(row)).collect())
+}
+
+/// Refuses a file of another size or checksum than the manifest's.
+fn compare(path: &str, file: &FileMeta, size: u64, sum: u64) -> Result<()> {
+    if size != file.size_bytes {
+        let why = format!("it has {size} bytes, the manifest says {}", file.size_bytes);
+        return Err(Error::corrupted(path, why));
+    }
+    if sum != file.xxh3 {
+        return Err(Error::corrupted(path, "its checksum is not the manifest's"));
+    }
+    Ok(())
 }
 
 async fn read_deletes(files: &SegmentFiles, folder: &str, meta: &SegmentMeta) -> Result<DeleteSet> {
@@ -141,18 +161,18 @@ async fn read_deletes(files: &SegmentFiles, folder: &str, meta: &SegmentMeta) ->
     Ok(deletes)
 }
 
-/// Reads every row; returns the key column.
+/// Reads every row; returns the key column and which rows have vectors.
 async fn read_rows(
     reader: &SegmentReader,
     manifest: &Manifest,
     meta: &SegmentMeta,
     path: &str,
     report: &mut VerifyReport,
-) -> Result<Keys> {
+) -> Result<(Keys, Vectors)> {
     let schema: SchemaRef = manifest.schema.to_storage_arrow();
     let bad = |why: String| Error::corrupted(path, why);
     let key = &manifest.schema.primary()?.name;
-    let mut keys = Vec::new();
+    let (mut keys, mut vectors) = (Vec::new(), Vectors::default());
     let mut rows = 0u64;
     let mut stream = std::pin::pin!(reader.scan(&schema).await?);
     while let Some(batch) = stream.try_next().await? {
@@ -170,6 +190,7 @@ async fn read_rows(
             }
             if field.data_type.is_vector() {
                 validate::check_vector(field, column).map_err(|e| bad(e.to_string()))?;
+                vectors.add(&field.name, column.len(), column.nulls());
             }
         }
         keys.extend(batch.column_by_name(key).cloned());
@@ -179,7 +200,7 @@ async fn read_rows(
         return Err(bad(format!("it has {rows} rows, the manifest says {}", meta.rows)));
     }
     let parts: Vec<&dyn Array> = keys.iter().map(AsRef::as_ref).collect();
-    Keys::from_array(arrow::compute::concat(&parts)?.as_ref())
+    Ok((Keys::from_array(arrow::compute::concat(&parts)?.as_ref())?, vectors))
 }
 
 fn check_key_index(

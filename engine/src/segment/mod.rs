@@ -322,7 +322,7 @@ impl Segment {
 }
 
 fn is_vector(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::FixedSizeList(..))
+    matches!(data_type, DataType::FixedSizeList(..) | DataType::FixedSizeBinary(_))
 }
 
 fn join_parts(parts: &[ArrayRef]) -> Result<ArrayRef> {

@@ -6,7 +6,7 @@ use super::open::Shard;
 use super::publish::Change;
 use crate::core::error::{ErrorKind, Result};
 use crate::core::schema::FieldSchema;
-use crate::index::cluster::{self, Codebook, Order, Space};
+use crate::index::cluster::{self, Codebook, Order};
 use crate::lsm::codebooks::{self, Situation};
 use crate::lsm::layout::{FieldBook, Rows};
 use crate::lsm::manifest::Manifest;
@@ -25,22 +25,39 @@ impl Shard {
         change: &mut Change,
     ) -> Result<Vec<FieldBook>> {
         let mut fields = Vec::new();
+        let here: usize = rows.batches.iter().map(|b| b.num_rows()).sum();
+        let others: Vec<Arc<Segment>> = self
+            .tree()
+            .segments
+            .iter()
+            .filter(|s| !inputs.iter().any(|i| i.identity.id == s.identity.id))
+            .cloned()
+            .collect();
+        let elsewhere: usize = others.iter().map(|s| s.identity.rows).sum();
         for field in manifest.schema.vector_fields() {
             let Some(space) = codebooks::space_of(manifest, field) else { continue };
-            let book = match self.current_book(manifest, field, change).await? {
-                Some(book) if !self.due(manifest, field, &book, space, rows, inputs).await => {
-                    Some(book)
-                }
-                current => match self.train(id, field, space, rows).await? {
-                    Some(book) => {
-                        let book = Arc::new(book);
-                        change.codebooks.push(self.codebooks.put(&field.name, book.clone()).await?);
-                        Some(book)
-                    }
-                    None => current,
-                },
+            let current = self.current_book(manifest, field, change).await?;
+            let situation = Situation {
+                rows_here: here as u64,
+                rows_all: (here + elsewhere) as u64,
+                trained_rows: current.as_ref().map(|b| b.trained_rows),
+                drift: self.drift(field, current.as_ref(), rows, inputs).await?,
+                other_space: current.as_ref().is_some_and(|b| b.space != space),
             };
-            fields.extend(book.map(|book| FieldBook { field: field.clone(), book }));
+            let mut trained = None;
+            if codebooks::training_due(situation) {
+                let sample = self.sample(field, rows, here, &others).await?;
+                let dim = field.data_type.vector_dim().unwrap_or(0) as usize;
+                let order = Order { version: id, dim, space, rows: here + elsewhere };
+                let train = move || Ok(cluster::train(order, &sample));
+                trained = self.context.pools.maintenance(train).await?.map(Arc::new);
+            }
+            if let Some(book) = &trained {
+                change.codebooks.push(self.codebooks.put(&field.name, book.clone()).await?);
+            }
+            let fresh = trained.is_some() && elsewhere == 0;
+            let book = trained.or(current);
+            fields.extend(book.map(|book| FieldBook { field: field.clone(), book, fresh }));
         }
         Ok(fields)
     }
@@ -64,54 +81,54 @@ impl Shard {
         }
     }
 
-    async fn due(
+    /// A sample of a field's vectors over the rows at hand and those of other segments.
+    async fn sample(
         &self,
-        manifest: &Manifest,
         field: &FieldSchema,
-        book: &Codebook,
-        space: Space,
         rows: &Rows,
-        inputs: &[Arc<Segment>],
-    ) -> bool {
-        let rows_here: u64 = rows.batches.iter().map(|b| b.num_rows() as u64).sum();
-        let in_segments: u64 = manifest.segments.iter().map(|s| s.rows).sum();
-        let from_segments: u64 = inputs.iter().map(|s| s.identity.rows as u64).sum();
-        codebooks::training_due(Situation {
-            rows_here,
-            rows_all: rows_here + in_segments.saturating_sub(from_segments),
-            trained_rows: Some(book.trained_rows),
-            drift: drift(field, book, inputs).await,
-            other_space: book.space != space,
-        })
+        here: usize,
+        others: &[Arc<Segment>],
+    ) -> Result<Vec<f32>> {
+        let elsewhere: usize = others.iter().map(|s| s.identity.rows).sum();
+        let wanted = cluster::sample_rows(here + elsewhere);
+        let share = |rows: usize| (wanted * rows).div_ceil((here + elsewhere).max(1));
+        let columns: Vec<_> =
+            rows.batches.iter().filter_map(|b| b.column_by_name(&field.name).cloned()).collect();
+        let mut sample = codebooks::sample(&columns, field, share(here))?;
+        let schema = self.tree().manifest.schema.to_storage_arrow();
+        for other in others {
+            let column = other.column_parts(&schema, &field.name).await?;
+            sample.extend(codebooks::sample(&column, field, share(other.identity.rows))?);
+        }
+        Ok(sample)
     }
 
-    async fn train(
+    /// How far rows lie from their centroids, as a share of what it was at training: of a compaction by what
+    /// its inputs say, of a flush by a sample.
+    async fn drift(
         &self,
-        version: u64,
         field: &FieldSchema,
-        space: Space,
+        book: Option<&Arc<Codebook>>,
         rows: &Rows,
-    ) -> Result<Option<Codebook>> {
-        let count: usize = rows.batches.iter().map(|b| b.num_rows()).sum();
-        let first = Situation {
-            rows_here: count as u64,
-            rows_all: count as u64,
-            trained_rows: None,
-            drift: None,
-            other_space: false,
-        };
-        if !codebooks::training_due(first) {
-            return Ok(None);
+        inputs: &[Arc<Segment>],
+    ) -> Result<Option<f32>> {
+        let Some(book) = book.filter(|b| b.mean_error > 0.0).cloned() else { return Ok(None) };
+        if !inputs.is_empty() {
+            return Ok(drift_of(field, &book, inputs).await);
         }
-        let dim = field.data_type.vector_dim().unwrap_or(0) as usize;
-        let sample = codebooks::sample(&rows.batches, field)?;
-        let order = Order { version, dim, space, rows: count };
-        self.context.pools.maintenance(move || Ok(cluster::train(order, &sample))).await
+        let columns: Vec<_> =
+            rows.batches.iter().filter_map(|b| b.column_by_name(&field.name).cloned()).collect();
+        let sample = codebooks::sample(&columns, field, DRIFT_ROWS)?;
+        let measure = move || Ok(cluster::train::mean_error(&book, &sample) / book.mean_error);
+        self.context.pools.maintenance(measure).await.map(Some)
     }
 }
 
+/// Rows by which a flush tells whether its rows have drifted.
+const DRIFT_ROWS: usize = 1_024;
+
 /// How far rows lie from their centroids, as a share of what it was at training.
-async fn drift(field: &FieldSchema, book: &Codebook, inputs: &[Arc<Segment>]) -> Option<f32> {
+async fn drift_of(field: &FieldSchema, book: &Codebook, inputs: &[Arc<Segment>]) -> Option<f32> {
     let (mut sum, mut rows) = (0.0f64, 0.0f64);
     for input in inputs {
         let file = input.codes_file(&field.name)?;

@@ -1,5 +1,6 @@
 //! Search by codes: units that have them, grouped by codebook, then the last word by the vectors.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,6 +42,11 @@ impl Groups {
 /// Vectors that are asked for before they are needed: they lie all over memory.
 const AHEAD: usize = 3;
 
+thread_local! {
+    /// Buffers of searches of one query.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
 /// What a group found for each query; none: it has to be compared exactly.
 type Found = Vec<Option<(Vec<Candidate>, Touched)>>;
 
@@ -61,7 +67,10 @@ impl Snapshot {
         request: &SearchRequest,
     ) -> Result<Option<Coded>> {
         let unit = &self.inner.units[at];
-        let UnitSource::Segment(segment) = &unit.source else { return Ok(None) };
+        let segment = match &unit.source {
+            UnitSource::Segment(segment) => segment,
+            UnitSource::Chunk(_) => return self.coded_chunk(at, allowed, request).await,
+        };
         let Some(file) = segment.codes_file(&request.field) else { return Ok(None) };
         let named = |c: &&crate::lsm::manifest::CodebookMeta| {
             c.field == file.field && c.version == file.codebook_version
@@ -76,6 +85,27 @@ impl Snapshot {
         let keys = self.unit_keys(unit).await?;
         let (unit, allowed) = (at as u32, allowed.clone());
         Ok(Some(Coded { unit, book, codes, allowed, keys, vectors }))
+    }
+
+    /// The codes of a part of a memtable, under the newest codebook.
+    async fn coded_chunk(
+        &self,
+        at: usize,
+        allowed: &RowSet,
+        request: &SearchRequest,
+    ) -> Result<Option<Coded>> {
+        let unit = &self.inner.units[at];
+        let UnitSource::Chunk(chunk) = &unit.source else { return Ok(None) };
+        let Some(meta) = self.inner.manifest.codebook(&request.field) else { return Ok(None) };
+        let Ok(book) = self.inner.codebooks.get(meta).await else { return Ok(None) };
+        let vectors = self.unit_column_parts(unit, &request.field).await?;
+        let Some(column) = vectors.first() else { return Ok(None) };
+        let data_type = &self.schema().field(&request.field)?.data_type;
+        let pools = &self.inner.pools;
+        let codes = chunk.codes.get(&request.field, column, data_type, &book, pools);
+        let Some(codes) = codes else { return Ok(None) };
+        let (unit, allowed, keys) = (at as u32, allowed.clone(), chunk.keys.clone());
+        Ok(Some(Coded { unit, book, codes, allowed, keys, vectors: Some(vectors) }))
     }
 
     /// Searches groups of units and adds what they found to the best so far.
@@ -102,7 +132,11 @@ impl Snapshot {
                     Ok((found, ranked))
                 }
             };
-            let (found, ranked) = self.inner.pools.search(work).await?;
+            // One query takes less than handing it to another thread and waiting for it would.
+            let (found, ranked) = match request.queries.len() {
+                1 => work()?,
+                _ => self.inner.pools.search(work).await?,
+            };
             let ranked = match ranked {
                 Some(ranked) => ranked,
                 None => self.rank_from_files(&units, request, data_type, &found).await?,
@@ -176,7 +210,7 @@ fn search_codes(units: &[Coded], request: &SearchRequest) -> Found {
         _ => None,
     };
     match request.queries.len() {
-        1 => vec![run(&mut Scratch::default(), 0)],
+        1 => SCRATCH.with_borrow_mut(|scratch| vec![run(scratch, 0)]),
         n => (0..n).into_par_iter().with_min_len(4).map_init(Scratch::default, run).collect(),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use parking_lot::RwLock;
 
+use super::chunk_codes::ChunkCodes;
 use crate::core::error::{Error, Result};
 use crate::core::key::Keys;
 use crate::core::rowset::{DeleteSet, RowSet};
@@ -27,6 +28,8 @@ pub struct Chunk {
     pub times: Vec<Timestamp>,
     /// Primary keys.
     pub keys: Keys,
+    /// Codes of its vectors, made when they are first wanted.
+    pub codes: ChunkCodes,
 }
 
 impl Chunk {
@@ -45,7 +48,8 @@ impl Chunk {
             arrow::compute::concat_batches(&self.batch.schema(), [&self.batch, &next.batch])?;
         let keys = Keys::from_array(batch.column(key_column).as_ref())?;
         let times = [self.times.as_slice(), &next.times].concat();
-        Ok(Chunk { partition_id: self.partition_id, start: self.start, batch, times, keys })
+        let (partition_id, start) = (self.partition_id, self.start);
+        Ok(Chunk { partition_id, start, batch, times, keys, codes: ChunkCodes::default() })
     }
 }
 
@@ -145,7 +149,8 @@ impl Memtable {
         inner.rows = end;
         inner.max_ts = ts;
         let times = vec![ts; batch.num_rows()];
-        inner.push(Chunk { partition_id, start, batch, times, keys }, self.key_column);
+        let codes = ChunkCodes::default();
+        inner.push(Chunk { partition_id, start, batch, times, keys, codes }, self.key_column);
         Ok(unknown)
     }
 

@@ -3,6 +3,7 @@
 //! A collection on one machine is one shard.
 
 mod books;
+mod chunk_codes;
 mod coded;
 pub mod context;
 pub mod flush;

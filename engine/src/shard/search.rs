@@ -53,6 +53,8 @@ pub struct SearchResult {
     pub counts: ScanCounts,
 }
 
+/// Bytes of vectors that are scanned quicker than another thread takes them over.
+const HERE_BYTES: usize = 1 << 20;
 /// Bytes of vectors that one search holds at once; more are searched in turns.
 const WAVE_BYTES: usize = 512 << 20;
 
@@ -158,9 +160,14 @@ impl Snapshot {
             return Ok(0);
         }
         let (request, data_type) = (request.clone(), data_type.clone());
+        let queries = request.queries.len();
         let before = std::mem::take(best);
-        let work = move || search_parts(&wave, &request, &data_type, before);
-        let (after, scanned) = self.inner.pools.search(work).await?;
+        let values: usize = wave.iter().map(|p| p.vectors.get_array_memory_size()).sum();
+        let work = move |at_once: bool| search_parts(&wave, &request, &data_type, before, at_once);
+        let (after, scanned) = match values * queries <= HERE_BYTES {
+            true => work(false)?,
+            false => self.inner.pools.search(move || work(true)).await?,
+        };
         *best = after;
         Ok(scanned)
     }
@@ -171,6 +178,7 @@ fn search_parts(
     request: &SearchRequest,
     data_type: &DataType,
     mut best: Vec<Vec<Ranked>>,
+    at_once: bool,
 ) -> Result<(Vec<Vec<Ranked>>, u64)> {
     use rayon::prelude::*;
     let query = UnitQuery {
@@ -179,14 +187,15 @@ fn search_parts(
         top_k: request.top_k,
         range: request.range,
     };
-    let found: Vec<(Vec<Vec<UnitHit>>, u64)> = parts
-        .par_iter()
-        .map(|p| {
-            let vectors = VectorView::of(p.vectors.as_ref(), data_type)?;
-            let unit = SearchUnit { vectors, allowed: &p.allowed, keys: &p.keys };
-            FlatIndex.search(&unit, &query)
-        })
-        .collect::<Result<_>>()?;
+    let search = |p: &Prepared| {
+        let vectors = VectorView::of(p.vectors.as_ref(), data_type)?;
+        let unit = SearchUnit { vectors, allowed: &p.allowed, keys: &p.keys };
+        FlatIndex.search(&unit, &query)
+    };
+    let found: Vec<(Vec<Vec<UnitHit>>, u64)> = match at_once {
+        true => parts.par_iter().map(search).collect::<Result<_>>()?,
+        false => parts.iter().map(search).collect::<Result<_>>()?,
+    };
     let scanned = found.iter().map(|(_, rows)| rows).sum();
     for (at, best) in best.iter_mut().enumerate() {
         for (part, (hits, _)) in parts.iter().zip(&found) {

@@ -23,6 +23,9 @@ use crate::lsm::manifest::Manifest;
 use crate::segment::cache::Column;
 use crate::segment::{Segment, as_timestamps};
 
+/// Rows that a filter is evaluated for quicker than another thread takes them over.
+const HERE_ROWS: usize = 16_384;
+
 /// Which partitions an operation may touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum PartitionSet {
@@ -317,8 +320,12 @@ impl Snapshot {
         let columns = self.unit_columns(unit, &names).await?;
         let batch = self.batch(&names, columns, unit.rows())?;
         let filter = filter.clone();
+        let rows_here = unit.rows() <= HERE_ROWS;
         let matching = move || Ok(RowSet::from_filter(&filter.evaluate(&batch)?));
-        let matching = self.inner.pools.search(matching).await?;
+        let matching = match rows_here {
+            true => matching()?,
+            false => self.inner.pools.search(matching).await?,
+        };
         Ok(rows.and(&matching))
     }
 

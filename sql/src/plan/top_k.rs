@@ -128,6 +128,8 @@ impl VectorTopKExec {
         count("pruned_units", result.counts.pruned_units as u64);
         count("rows_considered", result.counts.rows_considered);
         count("rows_scanned", result.counts.rows_scanned);
+        count("lists_scanned", result.counts.lists_scanned);
+        count("codes_scanned", result.counts.codes_scanned);
         let hits = result.hits.into_iter().next().unwrap_or_default();
         MetricBuilder::new(&self.metrics).output_rows(0).add(hits.len());
         let rows: Vec<RowAddress> = hits.iter().map(|hit| hit.row).collect();

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use elanus_engine::offline::inspect::{CodebookReport, IndexForm, VectorIndexReport};
 use elanus_engine::offline::{self, CollectionReport, StoreReport};
 
 use crate::args::InspectArgs;
@@ -62,6 +63,9 @@ fn print_collection(out: &mut dyn Write, c: &CollectionReport) -> Result<()> {
         let params: Vec<String> = params.iter().map(|(k, v)| format!("{k}={v}")).collect();
         writeln!(out, "  index {name} on {field}: {}", params.join(", "))?;
     }
+    for book in &c.codebooks {
+        writeln!(out, "  codebook {}", codebook(book))?;
+    }
     if c.segments.is_empty() {
         return Ok(());
     }
@@ -78,11 +82,66 @@ fn print_collection(out: &mut dyn Write, c: &CollectionReport) -> Result<()> {
                 bytes(s.bytes),
                 shorten(&s.min_key, KEY_WIDTH),
                 shorten(&s.max_key, KEY_WIDTH),
+                s.vector_indexes.iter().map(vector_index).collect::<Vec<_>>().join(", "),
             ]
         })
         .collect();
-    let titles =
-        ["segment", "partition", "level", "rows", "deleted", "bytes", "min key", "max key"];
+    let titles = [
+        "segment",
+        "partition",
+        "level",
+        "rows",
+        "deleted",
+        "bytes",
+        "min key",
+        "max key",
+        "vector indexes",
+    ];
     writeln!(out, "{}", render_texts(&titles, &rows)?)?;
     Ok(())
+}
+
+/// `v.12: 512 lists, trained on 100,000 rows, 1.5 MiB`.
+fn codebook(book: &CodebookReport) -> String {
+    let lists = book.lists.map_or("unreadable".to_string(), |lists| counted(lists, "list"));
+    let rows = counted(book.trained_rows, "row");
+    let size = bytes(book.bytes);
+    format!("{}.{}: {lists}, trained on {rows}, {size}", book.field, book.version)
+}
+
+/// `v.12 lists 3.4 MiB`.
+fn vector_index(index: &VectorIndexReport) -> String {
+    let form = match index.form {
+        IndexForm::Flat => "flat",
+        IndexForm::Lists => "lists",
+        IndexForm::Unknown => "unknown",
+    };
+    format!("{}.{} {form} {}", index.field, index.codebook_version, bytes(index.bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codebooks_and_vector_indexes_in_a_few_words() {
+        let book = |lists| CodebookReport {
+            field: "v".into(),
+            version: 12,
+            lists,
+            trained_rows: 100_000,
+            bytes: 3 << 19,
+        };
+        let told = codebook(&book(Some(512)));
+        assert_eq!(told, "v.12: 512 lists, trained on 100,000 rows, 1.5 MiB");
+        assert!(codebook(&book(None)).starts_with("v.12: unreadable, "));
+        let index = |form| VectorIndexReport {
+            field: "v".into(),
+            codebook_version: 12,
+            form,
+            bytes: 2_048,
+        };
+        assert_eq!(vector_index(&index(IndexForm::Lists)), "v.12 lists 2.0 KiB");
+        assert_eq!(vector_index(&index(IndexForm::Flat)), "v.12 flat 2.0 KiB");
+    }
 }

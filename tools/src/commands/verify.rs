@@ -21,9 +21,10 @@ pub async fn run(args: VerifyArgs) -> Result<ExitCode> {
     }
     writeln!(
         out,
-        "checked {}, {}, {}, {}, {}",
+        "checked {}, {}, {}, {}, {}, {}",
         human::counted(report.collections, "collection"),
         human::counted(report.segments, "segment"),
+        human::counted(report.codebooks, "codebook"),
         human::counted(report.rows, "row"),
         human::counted(report.files, "file"),
         human::bytes(report.bytes),

@@ -4,6 +4,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::codebook::Codebook;
+use super::coverage::Coverage;
 use super::rows::CodedRows;
 use super::view::Factors;
 use super::wire::{Reader, Writer};
@@ -12,7 +13,7 @@ use crate::core::error::Result;
 /// Format of the file.
 const FORMAT: u64 = 1;
 const MAGIC: u64 = u64::from_le_bytes(*b"ELANUSVX");
-const SECTIONS: usize = 10;
+const SECTIONS: usize = 11;
 
 impl CodedRows {
     /// The bytes of the file.
@@ -32,6 +33,7 @@ impl CodedRows {
             floats(&self.fine.mul),
             floats(&self.lengths),
             self.order.as_deref().map(words).unwrap_or_default(),
+            self.coverage.as_ref().map(|c| floats(&c.values())).unwrap_or_default(),
         ];
         let mut head = Writer::default();
         for number in [MAGIC, FORMAT, codebook_version, self.rows as u64, SECTIONS as u64] {
@@ -81,6 +83,13 @@ impl CodedRows {
             at += len;
         }
         let order = ordered.then(|| words(parts[9]));
+        let coverage = match parts[10] {
+            [] => None,
+            some => match Coverage::from_values(&floats(some)) {
+                None => return Err(r.bad("its coverage is damaged")),
+                coverage => coverage,
+            },
+        };
         let out = Self {
             rows,
             starts: words(parts[0]),
@@ -91,6 +100,7 @@ impl CodedRows {
             fine: Factors { add: floats(parts[6]), mul: floats(parts[7]) },
             lengths: floats(parts[8]),
             order,
+            coverage,
             views: Default::default(),
         };
         match out.fits(book, unit_rows) {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::bytes8;
 use super::codebook::{Codebook, Codes, Space};
+use super::coverage::Coverage;
 use super::view::{Factors, View};
 
 /// The codes of a segment or of a part of a memtable. Place `p` of each array belongs to row `p` of the
@@ -32,7 +33,9 @@ pub struct CodedRows {
     pub lengths: Vec<f32>,
     /// Row of each place; none: the rows lie in order.
     pub order: Option<Vec<u32>>,
-    pub(super) views: [OnceLock<Arc<View>>; 3],
+    /// Lists to look at, measured on these rows; none: the codebook's own measure holds.
+    pub coverage: Option<Coverage>,
+    pub(crate) views: [OnceLock<Arc<View>>; 3],
 }
 
 impl CodedRows {

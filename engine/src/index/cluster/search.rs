@@ -18,7 +18,7 @@ use std::collections::BinaryHeap;
 use elanus_kernels::{BLOCK_ROWS, Kernels, NibbleRows, NibbleTables};
 
 use super::codebook::Codebook;
-use super::coverage::{FAR_LIST, Outlook};
+use super::coverage::{Coverage, FAR_LIST, Outlook};
 use super::query::Ready;
 use super::target::Target;
 use crate::core::effort::Effort;
@@ -295,9 +295,9 @@ impl<'a> ClusterSearch<'a> {
                 let (near, far, _) = lists.select_nth_unstable(FAR_LIST);
                 let nearest = near.iter().min().unwrap_or(far).rank();
                 let outlook = Outlook::of(nearest, far.rank());
-                self.book.coverage.lists_for(outlook, self.depth, self.recall)
+                self.lists_wanted(|coverage| coverage.lists_for(outlook, self.depth, self.recall))
             }
-            false => self.book.coverage.lists(self.depth, self.recall),
+            false => self.lists_wanted(|coverage| coverage.lists(self.depth, self.recall)),
         };
         let probes = ((wanted * MARGIN).ceil() as usize).min(lists.len());
         if probes < lists.len() {
@@ -305,6 +305,12 @@ impl<'a> ClusterSearch<'a> {
         }
         lists[..probes].sort_unstable();
         probes
+    }
+
+    /// The most lists that any unit's rows ask for.
+    fn lists_wanted(&self, of: impl Fn(&Coverage) -> f32) -> f32 {
+        let own = |t: &Target<'a>| of(t.rows.coverage.as_ref().unwrap_or(&self.book.coverage));
+        self.listed.iter().map(own).fold(1.0, f32::max)
     }
 
     /// Shifted squared distance to a centroid.

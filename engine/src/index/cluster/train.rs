@@ -108,6 +108,38 @@ pub fn train(order: Order, sample: &[f32]) -> Option<Codebook> {
     Some(Codebook::new(parts))
 }
 
+/// Rows that [`measure`] wants to see.
+pub const MEASURED_ROWS: usize = NEIGHBOUR_ROWS + PROBES;
+
+/// Measures, for rows that the codebook was not trained on, how many of its lists hold their neighbours.
+/// `sample` is `[n, dim]`, spread evenly over the rows.
+pub fn measure(book: &Codebook, sample: &[f32]) -> Coverage {
+    let width = book.width;
+    let mut rows = vec![0.0; sample.len() / book.dim * width];
+    rows.par_chunks_mut(width).zip(sample.par_chunks(book.dim)).for_each(|(out, row)| {
+        book.transform(Kernels::best(), row, out);
+    });
+    let (probes, rows) = split(&rows, width);
+    let assigned = Assigned::new(&rows, &book.centroids, width);
+    coverage(&rows, &probes, &book.centroids, &assigned, width)
+}
+
+/// Mean squared distance of vectors `[n, dim]` to their centroids.
+pub fn mean_error(book: &Codebook, sample: &[f32]) -> f32 {
+    let lists = assign(book, sample);
+    let kernels = Kernels::best();
+    let mut row = vec![0.0; book.width];
+    let sum: f64 = sample
+        .chunks_exact(book.dim)
+        .zip(&lists)
+        .map(|(vector, list)| {
+            book.transform(kernels, vector, &mut row);
+            f64::from(kernels.l2_squared(&row, book.centroid(*list as usize)))
+        })
+        .sum();
+    (sum / lists.len().max(1) as f64) as f32
+}
+
 /// Every so-many-th row apart: the stand-ins for queries, and the rest.
 fn split(rows: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
     let n = rows.len() / width;
