@@ -142,7 +142,7 @@ async fn an_index_that_becomes_flat_leaves_the_other_fields_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "aborts the process: cluster/rows.rs, push of no lists"]
+
 async fn vectors_that_are_all_null_after_a_codebook() {
     let mut faults = Faults::default();
     for later in [900, 9_000, 20_000] {
@@ -165,7 +165,7 @@ async fn vectors_that_are_all_null_after_a_codebook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "aborts the process: lsm/layout.rs, push_in_order goes on after the last vector"]
+
 async fn few_vectors_among_many_nulls() {
     let mut faults = Faults::default();
     let mut clusters = Clusters::new(6, 8, 30, 0.4);

@@ -165,7 +165,9 @@ async fn run<T: Send + 'static>(
     let (sender, receiver) = tokio::sync::oneshot::channel();
     pool.spawn(move || {
         // The asker may have gone away; then nobody wants the answer.
-        sender.send(work()).ok();
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        let done = done.unwrap_or_else(|_| Err(Error::internal("CPU work broke off")));
+        sender.send(done).ok();
     });
     receiver.await.map_err(|_| Error::internal("CPU work ended without an answer"))?
 }

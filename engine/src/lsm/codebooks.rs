@@ -103,14 +103,14 @@ impl Codebooks {
     }
 
     /// Makes a new codebook durable; a manifest has yet to name it.
-    pub async fn put(&self, field: &str, book: Arc<Codebook>) -> Result<CodebookMeta> {
-        let name = file_name(field, book.version);
+    pub async fn put(&self, field: &FieldSchema, book: Arc<Codebook>) -> Result<CodebookMeta> {
+        let name = file_name(field.id, book.version);
         let bytes = frame::seal(&book.encode());
         let file = FileMeta { name, size_bytes: bytes.len() as u64, xxh3: frame::checksum(&bytes) };
         let path = format!("{}/{}", Manifest::folder(self.collection_id), file.name);
         self.bucket.put_fresh(&path, bytes.into()).await?;
         let meta = CodebookMeta {
-            field: field.into(),
+            field: field.name.clone(),
             version: book.version,
             file,
             rows: book.trained_rows,
@@ -129,8 +129,8 @@ impl Codebooks {
     }
 }
 
-fn file_name(field: &str, version: u64) -> String {
-    format!("codebooks/{field}.{version:020}")
+fn file_name(field_id: i64, version: u64) -> String {
+    format!("codebooks/{field_id}.{version:020}")
 }
 
 /// The version in a codebook's path; none if it is another file.
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn paths_tell_versions() {
-        let name = format!("collections/7/{}", file_name("v", 12));
+        let name = format!("collections/7/{}", file_name(101, 12));
         assert_eq!(version_in_path(&name), Some(12));
         assert_eq!(version_in_path("collections/7/segments/0.12"), None);
     }

@@ -89,7 +89,9 @@ impl Gathered {
         for input in inputs {
             let file = input.codes_file(field).filter(|f| f.codebook_version == book.version);
             codes.push(match file {
-                Some(file) => input.codes(file, book).await.filter(|c| !c.is_flat()),
+                Some(file) => {
+                    input.codes(file, book).await.filter(|c| !c.is_flat() && c.order.is_none())
+                }
                 None => None,
             });
         }

@@ -68,15 +68,16 @@ pub struct Laid {
     pub written: Written,
     /// Its indexes.
     pub indexes: Vec<VectorIndexMeta>,
-    /// The codes, in memory.
+    /// The codes in memory, by file.
     pub coded: Vec<(String, Arc<CodedRows>)>,
     /// New row of each row of each batch.
     pub rows: Vec<Vec<u32>>,
 }
 
 /// Name of the file with a field's codes, in a segment's folder.
-pub fn codes_file(field: &str) -> String {
-    format!("{field}.vec.idx")
+pub fn codes_file(field: &FieldSchema) -> String {
+    // A field's name may be as long as a file's, and may differ from another's only by case.
+    format!("{}.vec.idx", field.id)
 }
 
 /// Writes rows; none if there are none.
@@ -128,7 +129,7 @@ pub async fn write(order: LayoutOrder<'_>, rows: Rows) -> Result<Option<Laid>> {
             let source = (at == 0).then_some(&source);
             let mut coded = code_field(field, columns, total, source)?;
             if let Some(codes) = coded.as_mut().filter(|c| !c.is_flat() && !field.fresh) {
-                codes.coverage = Some(measure(field, columns, total)?);
+                codes.coverage = measure(field, columns, total)?;
             }
             Ok((field.clone(), coded))
         });
@@ -175,7 +176,7 @@ async fn put_codes(
     for (field, codes) in coded {
         let Some(codes) = codes else { continue };
         let bytes = codes.encode(field.book.version);
-        let name = codes_file(&field.field.name);
+        let name = codes_file(&field.field);
         let file = FileMeta { name, size_bytes: bytes.len() as u64, xxh3: frame::checksum(&bytes) };
         order
             .files
@@ -187,7 +188,7 @@ async fn put_codes(
             codebook_version: field.book.version,
             file,
         });
-        kept.push((field.field.name, Arc::new(codes)));
+        kept.push((codes_file(&field.field), Arc::new(codes)));
     }
     Ok((indexes, kept))
 }
@@ -276,11 +277,11 @@ fn code_field(
             }
             let lists: Vec<u32> =
                 source.places[..in_lists].iter().map(|(b, r)| source.lists[*b][*r]).collect();
-            push_in_order(&mut coder, field, columns, &lists)?;
+            push_in_order(&mut coder, field, columns, Some(&lists))?;
             None
         }
         _ if flat && !nulls => {
-            push_in_order(&mut coder, field, columns, &[])?;
+            push_in_order(&mut coder, field, columns, None)?;
             None
         }
         _ => {
@@ -301,7 +302,7 @@ fn code_field(
 }
 
 /// Measures on a sample of the written rows how many lists hold their neighbours.
-fn measure(field: &FieldBook, columns: &[ArrayRef], total: usize) -> Result<Coverage> {
+fn measure(field: &FieldBook, columns: &[ArrayRef], total: usize) -> Result<Option<Coverage>> {
     let step = (total / cluster::train::MEASURED_ROWS).max(1);
     let dim = field.book.dim;
     let mut sample = Vec::with_capacity(total / step * dim);
@@ -315,7 +316,7 @@ fn measure(field: &FieldBook, columns: &[ArrayRef], total: usize) -> Result<Cove
         }
         start += view.rows;
     }
-    Ok(cluster::train::measure(&field.book, &sample))
+    Ok((sample.len() > 64 * dim).then(|| cluster::train::measure(&field.book, &sample)))
 }
 
 fn copy_codes(coder: &mut RowCoder, source: &Source, in_lists: usize) -> Result<()> {
@@ -333,16 +334,19 @@ fn push_in_order(
     coder: &mut RowCoder,
     field: &FieldBook,
     columns: &[ArrayRef],
-    lists: &[u32],
+    lists: Option<&[u32]>,
 ) -> Result<()> {
     let dim = field.book.dim;
     let mut done = 0;
     let mut values = vec![0.0; BATCH_ROWS * dim];
     for column in columns {
         let view = VectorView::of(column.as_ref(), &field.field.data_type)?;
-        let rows = if lists.is_empty() { view.rows } else { view.rows.min(lists.len() - done) };
+        let rows = lists.map_or(view.rows, |lists| view.rows.min(lists.len() - done));
+        if rows == 0 {
+            break;
+        }
         view.rows_f32(0..rows, &mut values);
-        let of = if lists.is_empty() { &[][..] } else { &lists[done..done + rows] };
+        let of = lists.map_or(&[][..], |lists| &lists[done..done + rows]);
         coder.push(&values[..rows * dim], of);
         done += rows;
     }

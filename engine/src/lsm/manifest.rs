@@ -218,15 +218,15 @@ impl Manifest {
     pub fn with_codebooks(&self, new: &[CodebookMeta]) -> Self {
         let mut next = self.clone();
         next.codebooks.extend(new.iter().cloned());
-        let newest = |field: &str| {
-            next.codebooks.iter().filter(|c| c.field == field).map(|c| c.version).max()
+        // The newest but one stays: a flush or compaction that began with it may not have ended.
+        let newer = |c: &CodebookMeta| {
+            next.codebooks.iter().filter(|o| o.field == c.field && o.version > c.version).count()
         };
         let named = |c: &CodebookMeta| {
             let uses = |i: &VectorIndexMeta| i.field == c.field && i.codebook_version == c.version;
             next.segments.iter().any(|s| s.indexes.iter().any(uses))
         };
-        let kept =
-            next.codebooks.iter().filter(|c| newest(&c.field) == Some(c.version) || named(c));
+        let kept = next.codebooks.iter().filter(|c| newer(c) < 2 || named(c));
         next.codebooks = kept.cloned().collect();
         next
     }

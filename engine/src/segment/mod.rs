@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::filter::UnitStats;
 use crate::core::key::{Key, Keys};
 use crate::core::rowset::{DeleteSet, RowSet};
@@ -152,7 +152,9 @@ impl Segment {
             }
             Err(e) => {
                 tracing::warn!("{e}; the segment is scanned without its vector index");
-                self.broken.lock().push(file.name.clone());
+                if matches!(e.kind, ErrorKind::Corrupted | ErrorKind::NotFound) {
+                    self.broken.lock().push(file.name.clone());
+                }
                 None
             }
         }

@@ -53,7 +53,7 @@ impl Shard {
                 trained = self.context.pools.maintenance(train).await?.map(Arc::new);
             }
             if let Some(book) = &trained {
-                change.codebooks.push(self.codebooks.put(&field.name, book.clone()).await?);
+                change.codebooks.push(self.codebooks.put(field, book.clone()).await?);
             }
             let fresh = trained.is_some() && elsewhere == 0;
             let book = trained.or(current);

@@ -42,6 +42,9 @@ impl Groups {
 /// Vectors that are asked for before they are needed: they lie all over memory.
 const AHEAD: usize = 3;
 
+/// Most results of a query that is searched on the thread that asks.
+const HERE_TOP_K: usize = 1_024;
+
 thread_local! {
     /// Buffers of searches of one query.
     static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -78,6 +81,9 @@ impl Snapshot {
         let Some(meta) = self.inner.manifest.codebooks.iter().find(named) else { return Ok(None) };
         let Ok(book) = self.inner.codebooks.get(meta).await else { return Ok(None) };
         let Some(codes) = segment.codes(file, &book).await else { return Ok(None) };
+        if !codes.can_answer(book.space, request.metric) {
+            return Ok(None);
+        }
         let vectors = match segment.has_room_for(unit.rows() * book.dim * 4) {
             true => Some(self.unit_column_parts(unit, &request.field).await?),
             false => None,
@@ -103,7 +109,8 @@ impl Snapshot {
         let data_type = &self.schema().field(&request.field)?.data_type;
         let pools = &self.inner.pools;
         let codes = chunk.codes.get(&request.field, column, data_type, &book, pools);
-        let Some(codes) = codes else { return Ok(None) };
+        let can_answer = |c: &Arc<CodedRows>| c.can_answer(book.space, request.metric);
+        let Some(codes) = codes.filter(can_answer) else { return Ok(None) };
         let (unit, allowed, keys) = (at as u32, allowed.clone(), chunk.keys.clone());
         Ok(Some(Coded { unit, book, codes, allowed, keys, vectors: Some(vectors) }))
     }
@@ -134,7 +141,7 @@ impl Snapshot {
             };
             // One query takes less than handing it to another thread and waiting for it would.
             let (found, ranked) = match request.queries.len() {
-                1 => work()?,
+                1 if request.top_k <= HERE_TOP_K => work()?,
                 _ => self.inner.pools.search(work).await?,
             };
             let ranked = match ranked {
@@ -227,7 +234,7 @@ fn rank_all(
         let mut start = 0;
         let mut views = Vec::new();
         for part in unit.vectors.iter().flat_map(|v| v.iter()) {
-            views.push((start, VectorView::of(part.as_ref(), data_type)?));
+            views.push((start, VectorView::of(part.as_ref(), data_type)?, part.nulls()));
             start += part.len();
         }
         parts.push(views);
@@ -239,9 +246,11 @@ fn rank_all(
         for (unit, views) in units.iter().zip(&parts) {
             let find = |row: u32| {
                 let part =
-                    views.partition_point(|(start, _)| *start <= row as usize).checked_sub(1);
-                let (start, view) = views.get(part?)?;
-                Some((view, row as usize - start))
+                    views.partition_point(|(start, ..)| *start <= row as usize).checked_sub(1);
+                let (start, view, nulls) = views.get(part?)?;
+                let place = row as usize - start;
+                // A row without a vector is no answer, whatever its codes say.
+                nulls.is_none_or(|nulls| nulls.is_valid(place)).then_some((view, place))
             };
             let mut add = |row: u32| {
                 let Some((view, place)) = find(row) else { return };

@@ -207,8 +207,8 @@ impl Shard {
             DeleteSet::default(),
             Some(written.keys.clone()),
         );
-        for (field, codes) in &laid.coded {
-            segment.keep_codes(&layout::codes_file(field), codes.clone());
+        for (file, codes) in &laid.coded {
+            segment.keep_codes(file, codes.clone());
         }
         (meta, segment)
     }

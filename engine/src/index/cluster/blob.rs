@@ -102,6 +102,7 @@ impl CodedRows {
             order,
             coverage,
             views: Default::default(),
+            seen: Default::default(),
         };
         match out.fits(book, unit_rows) {
             true => Ok(out),

@@ -3,10 +3,16 @@
 use elanus_kernels::Kernels;
 
 use super::bytes8;
-use super::codebook::{Codebook, Codes, into_space};
+use super::codebook::{Codebook, Codes, Space, into_space};
 use super::coder::POINTS;
 use super::view;
 use crate::index::Metric;
+
+/// Squared distances to the mean, as multiples of the mean squared residual, that can be told apart in single
+/// precision.
+const FARTHEST: f32 = 1e7;
+/// Up to this multiple, one byte a dimension is fine enough for the query.
+const ONE_BYTE: f32 = 16.0;
 
 /// Nibble tables of a query for one set of codes.
 #[derive(Debug, Default)]
@@ -27,13 +33,16 @@ pub(super) struct Ready {
     pub vector: Vec<f32>,
     /// Squared length in the space, that is: squared distance to the mean.
     pub squared: f32,
-    /// Length as given, or 1 for COSINE.
+    /// Length after it was scaled.
     pub length: f32,
     /// See [`view::shift`].
     pub shift: f32,
     /// The vector in bytes, for the byte codes.
     pub bytes: Vec<i8>,
     pub bytes_scale: f32,
+    /// What the bytes leave of the vector, in bytes of their own; empty where that does not matter.
+    pub rest: Vec<i8>,
+    pub rest_scale: f32,
     pub fine: Tables,
     pub flat: Tables,
     floats: Vec<f32>,
@@ -42,22 +51,42 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Makes a query ready; `false` if its distances cannot be told in single precision.
-    pub fn prepare(&mut self, book: &Codebook, metric: Metric, query: &[f32]) -> bool {
+    ///
+    /// `typical` is the mean length of the rows. A query for IP or COSINE is brought to the length of what is
+    /// coded: that changes no order, and a much shorter or longer one would drown the others in rounding.
+    pub fn prepare(
+        &mut self,
+        book: &Codebook,
+        metric: Metric,
+        typical: f32,
+        query: &[f32],
+    ) -> bool {
         let kernels = Kernels::best();
         let length = kernels.norm_squared(query).sqrt();
-        let unit = metric == Metric::Cosine;
         if !(1e-15..1e15).contains(&length) {
             return false;
         }
-        let scale = if unit { 1.0 / length } else { 1.0 };
+        let scale = match (metric, book.space) {
+            (Metric::L2, _) => 1.0,
+            (_, Space::Unit) => 1.0 / length,
+            (_, Space::Raw) => typical / length,
+        };
         self.vector.resize(book.width, 0.0);
         into_space(kernels, query, scale, &book.mean, book.rotation(), &mut self.vector);
         self.squared = kernels.norm_squared(&self.vector);
-        self.length = if unit { 1.0 } else { length };
+        self.length = scale * length;
         self.shift = view::shift(book.space, metric, self.length * self.length);
         self.bytes.resize(book.width, 0);
         self.bytes_scale = bytes8::quantize_signed(&self.vector, &mut self.bytes);
-        self.squared < 1e30
+        self.rest.clear();
+        if self.squared > ONE_BYTE * book.mean_error {
+            let whole = self.vector.iter().zip(&self.bytes);
+            let rest: Vec<f32> = whole.map(|(v, b)| v - self.bytes_scale * f32::from(*b)).collect();
+            self.rest.resize(book.width, 0);
+            self.rest_scale = bytes8::quantize_signed(&rest, &mut self.rest);
+        }
+        // A query so far off that rounding hides the differences between rows has to be compared exactly.
+        self.squared < FARTHEST * book.mean_error.max(f32::MIN_POSITIVE)
     }
 
     /// Builds the tables for the codes of units in lists, or of flat ones.

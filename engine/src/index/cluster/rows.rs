@@ -9,6 +9,7 @@ use super::bytes8;
 use super::codebook::{Codebook, Codes, Space};
 use super::coverage::Coverage;
 use super::view::{Factors, View};
+use crate::index::Metric;
 
 /// The codes of a segment or of a part of a memtable. Place `p` of each array belongs to row `p` of the
 /// unit, or to row `order[p]` where an order is given.
@@ -36,9 +37,51 @@ pub struct CodedRows {
     /// Lists to look at, measured on these rows; none: the codebook's own measure holds.
     pub coverage: Option<Coverage>,
     pub(crate) views: [OnceLock<Arc<View>>; 3],
+    pub(crate) seen: OnceLock<Lengths>,
+}
+
+/// Lengths of some vectors.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Lengths {
+    /// The shortest.
+    pub least: f32,
+    /// The mean.
+    pub mean: f32,
+    /// The longest.
+    pub most: f32,
+}
+
+impl Lengths {
+    /// Whether they are so alike that codes made for one metric serve another: errors of the codes grow with
+    /// the length, and where lengths differ much they would decide the order.
+    pub fn are_alike(&self) -> bool {
+        self.least > 0.0 && self.most <= 2.0 * self.least
+    }
 }
 
 impl CodedRows {
+    /// Lengths of the vectors.
+    pub fn lengths_seen(&self) -> Lengths {
+        *self.seen.get_or_init(|| {
+            let sum: f64 = self.lengths.iter().map(|l| f64::from(*l)).sum();
+            Lengths {
+                least: self.lengths.iter().copied().fold(f32::INFINITY, f32::min),
+                mean: (sum / self.lengths.len().max(1) as f64) as f32,
+                most: self.lengths.iter().copied().fold(0.0, f32::max),
+            }
+        })
+    }
+
+    /// Whether the codes, made in that space, can answer a metric.
+    pub fn can_answer(&self, space: Space, metric: Metric) -> bool {
+        match (space, metric) {
+            (Space::Raw, Metric::L2) | (Space::Unit, Metric::Cosine) => true,
+            // Its distance depends on the query's own length too.
+            (Space::Unit, Metric::L2) => false,
+            _ => self.lengths_seen().are_alike(),
+        }
+    }
+
     /// Whether the unit has no lists.
     pub fn is_flat(&self) -> bool {
         self.starts.is_empty()

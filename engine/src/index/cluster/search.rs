@@ -62,6 +62,8 @@ pub struct ClusterSearch<'a> {
     /// Allowed rows of each list, over all units.
     counts: Vec<u32>,
     total: usize,
+    /// Mean length of the vectors.
+    typical: f32,
     metric: Metric,
     keep: usize,
     /// How deep the answers lie, as a share of all rows.
@@ -83,6 +85,7 @@ pub struct Scratch {
     picks: Vec<Pick>,
     places: Vec<u32>,
     dots: Vec<i32>,
+    rest: Vec<i32>,
     best: BinaryHeap<Best>,
 }
 
@@ -149,7 +152,10 @@ impl<'a> ClusterSearch<'a> {
         effort: Effort,
     ) -> Self {
         let total = targets.iter().map(|t| t.count).sum();
-        let (flat, listed): (Vec<_>, Vec<_>) = targets.into_iter().partition(|t| t.rows.is_flat());
+        let typical = typical_length(&targets);
+        let (flat, mut listed): (Vec<_>, Vec<_>) =
+            targets.into_iter().partition(|t| t.rows.is_flat());
+        listed.sort_by_key(|t| std::cmp::Reverse(t.rows.rows));
         let mut counts = vec![0u32; book.lists()];
         for target in &listed {
             for (list, count) in counts.iter_mut().enumerate() {
@@ -164,6 +170,7 @@ impl<'a> ClusterSearch<'a> {
             listed,
             counts,
             total,
+            typical,
             metric,
             keep: keep(top_k),
             depth: 0.0,
@@ -178,14 +185,25 @@ impl<'a> ClusterSearch<'a> {
     /// precision and the rows have to be compared exactly.
     pub fn run(&self, query: &[f32], scratch: &mut Scratch) -> Option<(Vec<Candidate>, Touched)> {
         let mut touched = Touched::default();
+        // Nothing of an earlier search may be taken for this one's.
         scratch.best.clear();
-        if !scratch.ready.prepare(self.book, self.metric, query) {
+        scratch.lists.clear();
+        scratch.picks.clear();
+        if !scratch.ready.prepare(self.book, self.metric, self.typical, query) {
             return None;
         }
         if self.total <= FEW_ROWS.max(self.keep) || self.total <= self.all_rows() / 100 {
             self.compare_all(scratch, &mut touched);
         } else {
             self.hunt(scratch, &mut touched);
+            if scratch.best.len() < self.keep.min(self.total) {
+                // Bounds overflowed: every allowed row is compared.
+                scratch.best.clear();
+                self.compare_all(scratch, &mut touched);
+            }
+        }
+        if scratch.best.iter().any(|b| !b.0.distance.is_finite()) {
+            return None;
         }
         let best = std::mem::take(&mut scratch.best).into_sorted_vec();
         Some((best.into_iter().map(|b| b.0).collect(), touched))
@@ -209,9 +227,7 @@ impl<'a> ClusterSearch<'a> {
                 s.picks.extend(places.iter().map(pick));
             }
         }
-        for target in 0..self.listed.len() {
-            self.compare(s, target, false, touched);
-        }
+        self.compare_each(s, false, touched);
         for (at, target) in self.flat.iter().enumerate() {
             places.clear();
             target.places(0, target.rows.rows, &mut places);
@@ -279,17 +295,19 @@ impl<'a> ClusterSearch<'a> {
         let Scratch { ready, scores, lists, .. } = s;
         ready.centroid_scores(self.book, scores);
         lists.clear();
-        let Some(largest) = self.listed.iter().max_by_key(|t| t.rows.rows) else { return 0 };
         for (list, score) in scores.iter().enumerate() {
             if self.counts[list] == 0 {
                 continue;
             }
-            let (add, scale) = largest.lens.list(list);
+            // The largest unit that has rows of the list speaks for all.
+            let has_rows = |t: &&Target<'a>| t.rows.list(list).0 < t.rows.list(list).1;
+            let Some(target) = self.listed.iter().find(has_rows) else { continue };
+            let (add, scale) = target.lens.list(list);
             let squared = score + ready.squared + ready.shift;
-            let inner = (1.0 - HALF_SPREAD) * largest.rows.spread[list];
+            let inner = (1.0 - HALF_SPREAD) * target.rows.spread[list];
             lists.push(List::new(list, scale * (squared - inner) + add));
         }
-        let own = matches!(largest.lens, super::view::Lens::Own(_));
+        let own = self.listed.iter().all(|t| matches!(t.lens, super::view::Lens::Own(_)));
         let wanted = match own && lists.len() > FAR_LIST {
             true => {
                 let (near, far, _) = lists.select_nth_unstable(FAR_LIST);
@@ -367,10 +385,15 @@ impl<'a> ClusterSearch<'a> {
         let kernels = Kernels::best();
         kernels.int8_dot_picked(&s.ready.bytes, &target.rows.bytes, &s.places, &mut s.dots);
         touched.fine_rows += s.places.len() as u64;
-        for (pick, dot) in s.picks.iter().zip(&s.dots) {
+        s.rest.clear();
+        s.rest.resize(s.places.len(), 0);
+        if !s.ready.rest.is_empty() {
+            kernels.int8_dot_picked(&s.ready.rest, &target.rows.bytes, &s.places, &mut s.rest);
+        }
+        for ((pick, dot), rest) in s.picks.iter().zip(&s.dots).zip(&s.rest) {
             let at = pick.place as usize;
             let base = scale.map_or(pick.base, |scale| scale[at] * pick.base);
-            let product = s.ready.bytes_scale * *dot as f32;
+            let product = s.ready.bytes_scale * *dot as f32 + s.ready.rest_scale * *rest as f32;
             let distance = base + fine.add[at] + fine.mul[at] * product;
             if s.best.len() < self.keep {
                 let row = target.row(pick.place);
@@ -483,6 +506,17 @@ const MARGIN: f32 = 1.2;
 /// Candidates kept for `top_k` answers: byte distances may be wrong about the last places.
 fn keep(top_k: usize) -> usize {
     top_k + 3 + top_k / 5
+}
+
+/// Mean length of the vectors of some units.
+fn typical_length(targets: &[Target<'_>]) -> f32 {
+    let (mut sum, mut rows) = (0.0f64, 0.0f64);
+    for target in targets {
+        let n = target.rows.rows as f64;
+        sum += f64::from(target.rows.lengths_seen().mean) * n;
+        rows += n;
+    }
+    (sum / rows.max(1.0)) as f32
 }
 
 /// Standard deviations that a bound lies below its estimate.

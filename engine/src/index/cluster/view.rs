@@ -106,7 +106,6 @@ impl<'a> Lens<'a> {
 pub fn shift(space: Space, metric: Metric, squared: f32) -> f32 {
     match (space, metric) {
         (Space::Raw, Metric::L2) | (Space::Unit, Metric::Cosine) => 0.0,
-        (_, Metric::Cosine) => -1.0,
         _ => -squared,
     }
 }
@@ -115,7 +114,7 @@ pub fn shift(space: Space, metric: Metric, squared: f32) -> f32 {
 ///
 /// With `L = |q-y|²` for the coded vector `y` and the shifted base, what is ranked by is
 /// * `y = x`, IP: `-2 q·x = L - |q|² - |x|²`
-/// * `y = x`, COSINE: `-2 q·x/|x|`, `q` of unit length
+/// * `y = x`, COSINE: `-2 q·x/|x|`
 /// * `y = x/|x|`, IP: `-2 q·x = |x|(L - |q|² - 1)`
 /// * `y = x/|x|`, L2: `|q-x|² - |q|² = |x|² + |x|(L - |q|² - 1)`
 fn row(space: Space, metric: Metric, length: f32, (add, mul): (f32, f32)) -> (f32, f32, f32) {
