@@ -33,6 +33,9 @@ const FLAT: Range<i64> = 3_000..3_400;
 /// Rows that come when the damage is done.
 const LATER: Range<i64> = 3_400..3_450;
 const QUERIES: i64 = 8_000;
+/// Files of the field `v`.
+const V_INDEX: &str = "/101.vec.idx";
+const V_CODEBOOK: &str = "/codebooks/101.";
 
 fn settings() -> Settings {
     let mut settings = small_settings();
@@ -168,7 +171,12 @@ async fn damage_each(kind: &str, nth: usize, exact: Range<i64>) {
         engine.close().await.expect("a close");
         drop((engine, c));
 
-        let told = problems(copy.path()).await.expect("a report");
+        let shown = offline::inspect(&copy.path().to_string_lossy()).await.expect("a report");
+        let indexes = &shown.collections[0].segments[0].vector_indexes;
+        assert!(indexes.len() == 2 && indexes.iter().all(|i| i.form == IndexForm::Lists));
+        // A codebook stays for a while after it was replaced.
+        let mut told = problems(copy.path()).await.expect("a report");
+        told.retain(|p| kind != V_CODEBOOK || !p.contains(&name));
         assert_eq!(told, Vec::<String>::new(), "{kind} {damage:?} after a compaction");
         let (_engine, c) = open_c(copy.path()).await;
         assert!(check(&c, LISTS.start..LATER.end, 0..0).await.lists_scanned > 0);
@@ -177,17 +185,17 @@ async fn damage_each(kind: &str, nth: usize, exact: Range<i64>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn vector_indexes_in_lists() {
-    damage_each("/v.vec.idx", 0, LISTS).await;
+    damage_each(V_INDEX, 0, LISTS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn vector_indexes_without_lists() {
-    damage_each("/v.vec.idx", 1, FLAT).await;
+    damage_each(V_INDEX, 1, FLAT).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn codebooks() {
-    damage_each("/codebooks/v.", 0, LISTS.start..LATER.end).await;
+    damage_each(V_CODEBOOK, 0, LISTS.start..LATER.end).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,7 +220,7 @@ async fn inspect_shows_indexes_and_codebooks() {
     assert_eq!(forms, [both(IndexForm::Lists), both(IndexForm::Flat)]);
     let size = |file: &Path| file.metadata().expect("a file").len();
     let on_disk: u64 =
-        files(made.path()).iter().filter(|f| f.ends_with("v.vec.idx")).map(|f| size(f)).sum();
+        files(made.path()).iter().filter(|f| f.ends_with(&V_INDEX[1..])).map(|f| size(f)).sum();
     let told = c.segments.iter().flat_map(|s| &s.vector_indexes).filter(|i| i.field == "v");
     assert_eq!(told.map(|i| i.bytes).sum::<u64>(), on_disk);
 }
@@ -234,7 +242,7 @@ async fn files_that_do_not_belong_together() {
     let root = Manifest::folder(id);
     let folders: Vec<String> =
         head.segments.iter().map(|s| Manifest::segment_folder(id, s.id)).collect();
-    let index = |at: usize| format!("{}/v.vec.idx", folders[at]);
+    let index = |at: usize| format!("{}{V_INDEX}", folders[at]);
     let other_book = format!("{root}/{}", head.codebooks[1].file.name);
     type Edit = fn(&mut Manifest, FileMeta);
     let first: Edit = |m, file| replace_index(m, 0, file);
@@ -266,4 +274,42 @@ async fn files_that_do_not_belong_together() {
     bucket.put_fresh(&Manifest::path(id, next.version), bytes).await.expect("a manifest");
     let told = problems(made.path()).await.expect("a report");
     assert!(told.len() == 1 && told[0].contains("every codebook"), "{told:?}");
+}
+
+/// A compaction that has begun under a codebook which another one replaces meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_codebook_that_is_replaced_during_a_merge() {
+    let made = folder();
+    let (engine, c) = new_store(made.path()).await;
+    c.create_partition("p").await.expect("a partition");
+    for keys in [0..100, 100..200, 200..2_700, 2_700..5_200] {
+        let partition = (keys.start < 200).then(|| "p".to_string());
+        c.insert(Rows { partition, ..rows(keys) }).await.expect("rows");
+        c.flush().await.expect("a flush");
+    }
+    // The next codebook is for another space, so it is due at the merge of most rows.
+    let params = [("index_type", "HNSW"), ("metric_type", "COSINE")];
+    let params = params.map(|(name, value)| (name.to_string(), value.to_string())).into();
+    c.create_index("v", "v", params).await.expect("an index");
+    let (begun, wait_begun) = tokio::sync::oneshot::channel();
+    let (done, wait_done) = std::sync::mpsc::channel();
+    let (begun, wait_done) = (std::sync::Mutex::new(Some(begun)), std::sync::Mutex::new(wait_done));
+    let merging = c.clone();
+    let merge = tokio::spawn(async move {
+        let progress = |_rows: u64| {
+            if let Some(begun) = begun.lock().expect("a lock").take() {
+                begun.send(()).expect("the test");
+                wait_done.lock().expect("a lock").recv().expect("the test");
+            }
+        };
+        merging.compact_with_progress(CompactMode::All, &progress).await
+    });
+    wait_begun.await.expect("the merge");
+    let report = c.compact(CompactMode::All).await.expect("a compaction");
+    assert_eq!(report.jobs, 1);
+    done.send(()).expect("the merge");
+    let report = merge.await.expect("the merge").expect("a compaction under an old codebook");
+    assert_eq!((report.jobs, report.rows_written), (1, 200));
+    engine.close().await.expect("a close");
+    assert_eq!(problems(made.path()).await.expect("a report"), Vec::<String>::new());
 }

@@ -10,6 +10,9 @@ use crate::venv::{NEWEST, RIVALS};
 /// Scripts that need other vector libraries or the program `ann`, and no server.
 const WITH_RIVALS: [&str; 4] = ["churn", "filter", "recall", "unmerged"];
 
+/// The bench of the distance kernels is an example of their crate.
+const KERNELS: &str = "kernels";
+
 /// Runs `benches/NAME.py`, or lists the scripts.
 pub fn bench(context: &Context, arguments: &[String]) -> Result<bool, String> {
     let folder = context.root.join("benches");
@@ -20,10 +23,15 @@ pub fn bench(context: &Context, arguments: &[String]) -> Result<bool, String> {
             .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".py")?.to_string()))
             .filter(|name| !name.starts_with('_'))
             .collect();
+        names.push(KERNELS.to_string());
         names.sort();
         println!("{}", names.join("\n"));
         return Ok(true);
     };
+    if name == KERNELS {
+        let example = ["run", "--release", "-p", "elanus-kernels", "--example", "scan_speed", "--"];
+        return run(context.cargo(&example).args(rest));
+    }
     let script = folder.join(format!("{name}.py"));
     if !script.is_file() {
         return Err(format!("no such bench: {name}; `cargo xtask bench` lists them"));

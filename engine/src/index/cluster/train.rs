@@ -74,8 +74,8 @@ pub fn train(order: Order, sample: &[f32]) -> Option<Codebook> {
     rows.par_chunks_mut(width).zip(sample.par_chunks(dim)).for_each(|(out, row)| {
         into_space(kernels, row, scale(row), &mean, rotation.as_ref(), out);
     });
-    let overflow = rows.par_chunks(width).any(|row| !(kernels.norm_squared(row) < 1e30));
-    if overflow {
+    let sound = rows.par_chunks(width).all(|row| kernels.norm_squared(row) < 1e30);
+    if !sound {
         return None;
     }
     let (probes, rows) = split(&rows, width);
