@@ -7,6 +7,9 @@
 //! A failed call is an ordinary answer with a [`status::Failure`] inside, never a gRPC error: that is
 //! how Milvus's clients expect it. Calls that are not built answer `UNIMPLEMENTED`.
 
+// The futures of a search nest deeper than the compiler's default looks.
+#![recursion_limit = "256"]
+
 pub mod context;
 pub mod convert;
 pub mod memory;
