@@ -64,6 +64,8 @@ pub struct ClusterSearch<'a> {
     total: usize,
     /// Mean length of the vectors.
     typical: f32,
+    /// Whether all vectors have about the same length.
+    same_length: bool,
     metric: Metric,
     keep: usize,
     /// How deep the answers lie, as a share of all rows.
@@ -153,6 +155,10 @@ impl<'a> ClusterSearch<'a> {
     ) -> Self {
         let total = targets.iter().map(|t| t.count).sum();
         let typical = typical_length(&targets);
+        let same_length = targets.iter().all(|t| {
+            let seen = t.rows.lengths_seen();
+            seen.most <= SAME_LENGTH * seen.least
+        });
         let (flat, mut listed): (Vec<_>, Vec<_>) =
             targets.into_iter().partition(|t| t.rows.is_flat());
         listed.sort_by_key(|t| std::cmp::Reverse(t.rows.rows));
@@ -171,6 +177,7 @@ impl<'a> ClusterSearch<'a> {
             counts,
             total,
             typical,
+            same_length,
             metric,
             keep: keep(top_k),
             depth: 0.0,
@@ -317,7 +324,8 @@ impl<'a> ClusterSearch<'a> {
             }
             false => self.lists_wanted(|coverage| coverage.lists(self.depth, self.recall)),
         };
-        let probes = ((wanted * MARGIN).ceil() as usize).min(lists.len());
+        let margin = if own || self.same_length { MARGIN } else { FOREIGN_MARGIN };
+        let probes = ((wanted * margin).ceil() as usize).min(lists.len());
         if probes < lists.len() {
             lists.select_nth_unstable(probes);
         }
@@ -502,6 +510,11 @@ impl<'a> ClusterSearch<'a> {
 pub(super) const HALF_SPREAD: f32 = 0.5;
 /// Lists looked at for each that the stand-ins for queries needed: true queries lie a little farther off.
 const MARGIN: f32 = 1.2;
+/// The same for a metric that the lists were not measured for, and that vectors of several lengths order in
+/// another way.
+const FOREIGN_MARGIN: f32 = 3.0;
+/// Lengths that differ by less order rows alike under every metric.
+const SAME_LENGTH: f32 = 1.01;
 
 /// Candidates kept for `top_k` answers: byte distances may be wrong about the last places.
 fn keep(top_k: usize) -> usize {
