@@ -87,7 +87,9 @@ const NOT_REPLAYED: [&str; 6] = [
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests is in the root").to_path_buf()
+    // Not `env!`: clones may share a target folder.
+    let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    Path::new(&package).parent().expect("tests is in the root").to_path_buf()
 }
 
 /// Dependencies of ours in a manifest, with their lines.

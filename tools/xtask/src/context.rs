@@ -14,7 +14,10 @@ pub struct Context {
 impl Context {
     /// Finds the repository and cargo's target folder.
     pub fn find() -> Result<Self, String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        // Asked at run time: clones that share a target folder share this binary too.
+        let package = std::env::var_os("CARGO_MANIFEST_DIR")
+            .ok_or("CARGO_MANIFEST_DIR is not set: start this through `cargo xtask`")?;
+        let root = Path::new(&package)
             .ancestors()
             .nth(2)
             .ok_or("the xtask crate is not two folders below the root")?
