@@ -103,6 +103,7 @@ pub(super) struct Inner {
 pub(super) struct Names {
     pub databases: BTreeMap<String, DatabaseRecord>,
     pub collections: BTreeMap<u64, Collection>,
+    pub records: BTreeMap<String, Vec<u8>>,
 }
 
 impl Names {
@@ -161,7 +162,7 @@ impl Engine {
             settings: options.settings,
         });
         let collections = open_collections(&context, &catalog, &content).await?;
-        let names = Names { databases: content.databases, collections };
+        let names = Names { databases: content.databases, collections, records: content.records };
         let engine = Self {
             inner: Arc::new(Inner {
                 context,

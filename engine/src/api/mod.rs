@@ -46,6 +46,7 @@ mod background;
 mod databases;
 mod engine;
 mod maintenance;
+mod records;
 
 pub use crate::collection::rows::{DEFAULT_PARTITION, Rows, Written};
 pub use crate::collection::{Collection, CollectionStats, SegmentInfo};
@@ -63,6 +64,7 @@ pub use crate::storage::catalog::DatabaseRecord as DatabaseInfo;
 pub(crate) use engine::read_store_file;
 pub use engine::{DEFAULT_DATABASE, Engine, NewCollection, OpenOptions};
 pub(crate) use maintenance::MaintenanceEngine;
+pub use records::RecordChange;
 
 /// The score of one pair of vectors as searches report it (before rounding to 32 bits): the same on every
 /// processor. L2 is the squared distance; a zero vector has cosine 0.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result, Subject};
+pub use super::server_settings::{AuthSettings, ServerSettings};
 
 /// When a write is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,10 @@ pub struct Settings {
     pub read: ReadSettings,
     /// Limits on requests.
     pub limits: LimitSettings,
+    /// Who may do what.
+    pub auth: AuthSettings,
+    /// The server's own conduct.
+    pub server: ServerSettings,
 }
 
 /// The write-ahead log.
@@ -285,7 +290,7 @@ impl Settings {
                 "setting memtable.slowdown_frozen: must not exceed memtable.stop_frozen",
             ));
         }
-        Ok(())
+        self.auth.check()
     }
 }
 
@@ -294,7 +299,9 @@ fn overlay(table: &mut toml::Table, name: &str, value: &str) -> Result<()> {
     let Some(rest) = name.strip_prefix("ELANUS_") else { return Ok(()) };
     let lower = rest.to_lowercase();
     let Some((section, key)) = lower.split_once('_') else { return Ok(()) };
-    if !["log", "memtable", "compaction", "gc", "read", "limits"].contains(&section) {
+    const SECTIONS: [&str; 8] =
+        ["log", "memtable", "compaction", "gc", "read", "limits", "auth", "server"];
+    if !SECTIONS.contains(&section) {
         return Ok(());
     }
     let parsed = match value {
