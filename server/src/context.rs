@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::access::permit::{self, Visible};
 use crate::access::{Access, caller};
+use crate::import::Jobs;
 use crate::memory::{CompactionJobs, FlushMarks};
 use crate::status::Failure;
 
@@ -26,6 +27,8 @@ pub struct Context {
     pub engine: Engine,
     /// Users, roles and what they may do.
     pub access: Access,
+    /// Imports of files.
+    pub imports: Jobs,
     /// When the server started.
     pub started: Stopwatch,
     /// A timestamp from the start: everything older was settled by recovery.
@@ -46,6 +49,7 @@ impl Context {
         let started_ts = engine.next_timestamp();
         Ok(Self {
             access: Access::open(&engine)?,
+            imports: Jobs::open(&engine)?,
             engine,
             started: Stopwatch::start(),
             started_ts,

@@ -45,6 +45,7 @@ mod aliases;
 mod background;
 mod databases;
 mod engine;
+mod files;
 mod maintenance;
 mod records;
 

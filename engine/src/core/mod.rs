@@ -12,3 +12,4 @@ pub mod settings;
 pub mod time;
 pub mod validate;
 pub mod vectors;
+pub mod wanted;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::error::{Error, Result};
+use super::wanted::Wanted;
 
 /// Tells the time of day.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -163,8 +164,13 @@ async fn run<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (_waiting, wanted) = Wanted::pair();
     pool.spawn(move || {
         // The asker may have gone away; then nobody wants the answer.
+        if !wanted.still() {
+            return;
+        }
+        let work = || wanted.during(work);
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         let done = done.unwrap_or_else(|_| Err(Error::internal("CPU work broke off")));
         sender.send(done).ok();

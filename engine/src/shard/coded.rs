@@ -12,6 +12,7 @@ use crate::core::error::{Error, Result};
 use crate::core::key::Keys;
 use crate::core::rowset::RowSet;
 use crate::core::schema::DataType;
+use crate::core::wanted::Wanted;
 use crate::index::cluster::{
     Candidate, ClusterSearch, Codebook, CodedRows, Scratch, Target, Touched,
 };
@@ -212,7 +213,9 @@ fn search_codes(units: &[Coded], request: &SearchRequest) -> Found {
     let targets =
         units.iter().map(|u| Target::new(u.unit, &book, &u.codes, &u.allowed, metric)).collect();
     let search = ClusterSearch::new(&book, targets, metric, request.top_k, request.effort);
-    let run = |scratch: &mut Scratch, at: usize| match request.queries.get(at) {
+    let wanted = Wanted::current();
+    let query = |at: usize| request.queries.get(at).filter(|_| wanted.still());
+    let run = |scratch: &mut Scratch, at: usize| match query(at) {
         Some(Query::Dense(query)) => search.run(query, scratch),
         _ => None,
     };
