@@ -14,6 +14,7 @@ mod limits;
 mod model;
 mod recovery;
 mod s3;
+mod scalar_index;
 mod search;
 mod served;
 mod storage;

@@ -1,4 +1,4 @@
-//! Columns and vector codes of segments in memory, the least used given up first.
+//! Columns, vector codes and scalar indexes of segments in memory, the least used given up first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use arrow::array::ArrayRef;
 use parking_lot::Mutex;
 
 use crate::index::cluster::CodedRows;
+use crate::index::scalar::ScalarIndex;
 
-/// Segment folder and column, or file of codes.
+/// Segment folder and column, file of codes, or scalar index.
 pub type ColumnKey = (String, String);
 
 /// Whole columns and codes of segments, up to a number of bytes.
@@ -32,6 +33,7 @@ pub type Column = Arc<[ArrayRef]>;
 enum Kept {
     Column(Column),
     Codes(Arc<CodedRows>),
+    Index(Arc<ScalarIndex>),
 }
 
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl ColumnCache {
     pub fn get(&self, key: &ColumnKey) -> Option<Column> {
         match self.touch(key)? {
             Kept::Column(column) => Some(column),
-            Kept::Codes(_) => None,
+            _ => None,
         }
     }
 
@@ -59,7 +61,15 @@ impl ColumnCache {
     pub fn get_codes(&self, key: &ColumnKey) -> Option<Arc<CodedRows>> {
         match self.touch(key)? {
             Kept::Codes(codes) => Some(codes),
-            Kept::Column(_) => None,
+            _ => None,
+        }
+    }
+
+    /// A scalar index, if it is there.
+    pub fn get_index(&self, key: &ColumnKey) -> Option<Arc<ScalarIndex>> {
+        match self.touch(key)? {
+            Kept::Index(index) => Some(index),
+            _ => None,
         }
     }
 
@@ -87,6 +97,16 @@ impl ColumnCache {
     pub fn put_codes(&self, key: ColumnKey, codes: Arc<CodedRows>) {
         let bytes = codes.size_bytes();
         self.keep(key, Kept::Codes(codes), bytes);
+    }
+
+    /// Keeps a scalar index, as [`Self::put`] does columns; `false` if it is too large.
+    pub fn put_index(&self, key: ColumnKey, index: Arc<ScalarIndex>) -> bool {
+        let bytes = index.size_bytes();
+        let fits = self.has_room_for(bytes);
+        if fits {
+            self.keep(key, Kept::Index(index), bytes);
+        }
+        fits
     }
 
     fn keep(&self, key: ColumnKey, kept: Kept, bytes: usize) {

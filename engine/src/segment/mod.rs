@@ -5,6 +5,7 @@ pub mod cache;
 pub mod files;
 pub mod keys;
 pub mod reader;
+pub mod scalar;
 pub mod writer;
 
 use std::sync::Arc;
@@ -88,6 +89,7 @@ pub struct Segment {
     alive: Mutex<Option<(usize, RowSet)>>,
     /// Files of codes that turned out damaged.
     broken: Mutex<Vec<String>>,
+    coming: scalar::Coming,
 }
 
 impl Segment {
@@ -108,6 +110,7 @@ impl Segment {
             deletes: RwLock::new(deletes),
             alive: Mutex::new(None),
             broken: Mutex::default(),
+            coming: scalar::Coming::default(),
         }
     }
 

@@ -50,7 +50,9 @@ impl Shard {
             }
         }
         let (change, metas) = self.write_partitions(memtable, &manifest, partitions).await?;
-        self.publish_flush(change, metas, flushed_ts).await
+        self.publish_flush(change, metas, flushed_ts).await?;
+        self.build_scalar_indexes().await;
+        Ok(())
     }
 
     async fn publish_flush(

@@ -9,7 +9,7 @@ use crate::core::settings::{Durability, Settings};
 use crate::core::time;
 use crate::lsm::compact::{Gathered, MergeOrder, gather};
 use crate::lsm::layout::{self, LayoutOrder};
-use crate::lsm::manifest::{Manifest, SegmentEdit};
+use crate::lsm::manifest::{IndexInfo, Manifest, SegmentEdit};
 use crate::lsm::plan::{self, Job, SegmentView};
 use crate::segment::Segment;
 
@@ -56,6 +56,28 @@ impl Shard {
         }
         while self.flush_oldest().await? {}
         Ok(())
+    }
+
+    /// Makes the scalar indexes that the collection has for the segments that lack them. What fails is only
+    /// slower: a filter then reads the column.
+    pub async fn build_scalar_indexes(&self) {
+        let tree = self.tree();
+        let manifest = &tree.manifest;
+        let columns = manifest.schema.to_storage_arrow();
+        let wanted = |index: &&IndexInfo| {
+            let field = manifest.schema.fields.iter().find(|f| f.name == index.field);
+            let plain = field.is_some_and(|f| !f.data_type.is_vector() && !f.is_primary);
+            // One on a JSON path is made when a filter first asks for the path.
+            plain && !index.params.contains_key("json_path")
+        };
+        for index in manifest.indexes.iter().filter(wanted) {
+            for segment in &tree.segments {
+                let pools = &self.context.pools;
+                if let Err(e) = segment.build_scalar_index(&columns, &index.field, pools).await {
+                    tracing::warn!("index {} of segment {}: {e}", index.name, segment.identity.id);
+                }
+            }
+        }
     }
 
     fn views(&self) -> Vec<SegmentView> {
@@ -206,7 +228,10 @@ impl Shard {
             })
             .await;
         match outcome {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.build_scalar_indexes().await;
+                Ok(())
+            }
             Err(e) if e.kind == crate::core::error::ErrorKind::Busy => Ok(()),
             Err(e) => Err(e),
         }

@@ -23,9 +23,6 @@ use crate::lsm::manifest::Manifest;
 use crate::segment::cache::Column;
 use crate::segment::{Segment, as_timestamps};
 
-/// Rows that a filter is evaluated for quicker than another thread takes them over.
-const HERE_ROWS: usize = 16_384;
-
 /// Which partitions an operation may touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum PartitionSet {
@@ -312,21 +309,10 @@ impl Snapshot {
         if self.inner.expire_before > unit.min_ts() {
             rows = rows.and(&self.unexpired(unit).await?);
         }
-        let Some(filter) = filter else { return Ok(rows) };
-        if rows.count() == 0 {
-            return Ok(rows);
+        match filter {
+            Some(filter) => self.filter_rows(unit, filter, rows).await,
+            None => Ok(rows),
         }
-        let names = filter.columns().to_vec();
-        let columns = self.unit_columns(unit, &names).await?;
-        let batch = self.batch(&names, columns, unit.rows())?;
-        let filter = filter.clone();
-        let rows_here = unit.rows() <= HERE_ROWS;
-        let matching = move || Ok(RowSet::from_filter(&filter.evaluate(&batch)?));
-        let matching = match rows_here {
-            true => matching()?,
-            false => self.inner.pools.search(matching).await?,
-        };
-        Ok(rows.and(&matching))
     }
 
     async fn unexpired(&self, unit: &Unit) -> Result<RowSet> {
@@ -343,7 +329,7 @@ impl Snapshot {
         }
     }
 
-    fn batch(&self, names: &[String], columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    pub(super) fn batch(&self, names: &[String], columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
         let fields = names
             .iter()
             .map(|name| self.inner.columns.field_with_name(name).cloned())

@@ -1,7 +1,7 @@
 //! A filter that is ready to run.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute;
@@ -14,11 +14,11 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use elanus_engine::core::error::{Error, Result, Subject};
-use elanus_engine::core::filter::{RowFilter, UnitStats};
+use elanus_engine::core::filter::{FilterNode, RowFilter, UnitStats};
 use elanus_engine::core::schema::CollectionSchema;
 
 use super::fault::Fault;
-use super::parser;
+use super::{parser, parts};
 use super::prune::Pruner;
 use super::template::TemplateValue;
 use super::translate::Translator;
@@ -32,6 +32,10 @@ pub struct Filter {
     columns: Vec<String>,
     compiled: Arc<dyn PhysicalExpr>,
     pruner: Option<Pruner>,
+    /// For taking it apart when an index asks for that.
+    simple: Expr,
+    schema: SchemaRef,
+    parts: OnceLock<Option<Arc<FilterNode>>>,
 }
 
 impl Filter {
@@ -86,6 +90,20 @@ impl Filter {
         // All columns at first: the simplifier may well drop some.
         let all = schema.to_arrow();
         let simple = simplify(expr.clone(), &all)?;
+        Self::build(text, expr, simple, all)
+    }
+
+    /// A part of a simplified condition over columns of a schema.
+    pub(super) fn of_simple(simple: &Expr, all: &SchemaRef) -> Result<Self, DataFusionError> {
+        Self::build(simple.to_string(), simple.clone(), simple.clone(), all.clone())
+    }
+
+    fn build(
+        text: String,
+        expr: Expr,
+        simple: Expr,
+        all: SchemaRef,
+    ) -> Result<Self, DataFusionError> {
         let needed = needed_columns(&simple, &all);
         let columns = needed.fields().iter().map(|f| f.name().clone()).collect();
         let df_schema = DFSchema::try_from(needed.clone())?;
@@ -99,7 +117,8 @@ impl Filter {
             }
         }
         let pruner = Pruner::new(compiled.clone(), needed);
-        Ok(Self { text, expr, columns, compiled, pruner })
+        let parts = OnceLock::new();
+        Ok(Self { text, expr, columns, compiled, pruner, simple, schema: all, parts })
     }
 }
 
@@ -138,6 +157,12 @@ impl RowFilter for Filter {
             Some(truth) => Ok(truth.clone()),
             None => Ok(compute::cast(&result, &DataType::Boolean)?.as_boolean().clone()),
         }
+    }
+
+    fn parts(&self) -> Option<Arc<FilterNode>> {
+        // What cannot be taken apart is evaluated as it is.
+        let apart = || parts::take_apart(&self.simple, &self.schema).ok().map(Arc::new);
+        self.parts.get_or_init(apart).clone()
     }
 
     fn may_match(&self, units: &[&UnitStats]) -> Vec<bool> {
