@@ -59,8 +59,7 @@ fn random_text(rng: &mut StdRng, depth: usize) -> String {
 async fn fill(collection: &Collection, rng: &mut StdRng) {
     for part in 0..3i64 {
         let range = part * ROWS / 3..(part + 1) * ROWS / 3;
-        let made: Vec<_> =
-            range.map(|id| (Key::Int(id), rows::random_row(rng, "", 0))).collect();
+        let made: Vec<_> = range.map(|id| (Key::Int(id), rows::random_row(rng, "", 0))).collect();
         let columns = rows::to_batch(&made);
         collection.upsert(Rows { columns, partition: None }).await.expect("rows");
         if part < 2 {

@@ -71,8 +71,8 @@ impl ScalarIndex {
         let order = order.values();
         let (mut firsts, mut starts, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for (at, place) in order.iter().enumerate() {
-            let fresh = at == 0
-                || compare(order[at - 1] as usize, *place as usize) != Ordering::Equal;
+            let fresh =
+                at == 0 || compare(order[at - 1] as usize, *place as usize) != Ordering::Equal;
             if fresh {
                 firsts.push(*place);
                 starts.push(rows.len() as u32);
@@ -233,7 +233,10 @@ mod tests {
             assert_eq!(rows_of(&index, &Candidates::Values(wanted)), [0, 3]);
             assert_eq!(rows_of(&index, &Candidates::Nulls), [1, 4]);
             assert_eq!(rows_of(&index, &Candidates::Range(None, one(4))), [2]);
-            assert_eq!(rows_of(&index, &Candidates::Range(one(-1), one(5 * spread))).len(), 2 + usize::from(spread == 1));
+            assert_eq!(
+                rows_of(&index, &Candidates::Range(one(-1), one(5 * spread))).len(),
+                2 + usize::from(spread == 1)
+            );
             assert_eq!(rows_of(&index, &Candidates::Range(one(9), one(-9))), [0usize; 0]);
             assert_eq!(rows_of(&index, &Candidates::All).len(), column.len());
         }

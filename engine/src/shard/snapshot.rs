@@ -329,7 +329,12 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn batch(&self, names: &[String], columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    pub(super) fn batch(
+        &self,
+        names: &[String],
+        columns: Vec<ArrayRef>,
+        rows: usize,
+    ) -> Result<RecordBatch> {
         let fields = names
             .iter()
             .map(|name| self.inner.columns.field_with_name(name).cloned())

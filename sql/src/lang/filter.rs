@@ -18,10 +18,10 @@ use elanus_engine::core::filter::{FilterNode, RowFilter, UnitStats};
 use elanus_engine::core::schema::CollectionSchema;
 
 use super::fault::Fault;
-use super::{parser, parts};
 use super::prune::Pruner;
 use super::template::TemplateValue;
 use super::translate::Translator;
+use super::{parser, parts};
 
 /// Which rows of a collection are meant: compiled once, run on any number of batches.
 #[derive(Debug, Clone)]

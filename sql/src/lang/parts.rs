@@ -105,7 +105,9 @@ fn column_test(expr: &Expr, schema: &SchemaRef) -> Option<ColumnTest> {
     let field = schema.field_with_name(&column.name).ok()?;
     let json = field.metadata().get(TYPE_METADATA).is_some_and(|mark| mark == "json");
     let (view, candidates) = match field.data_type() {
-        _ if json => (ColumnView::Json(Arc::new(PathView::new(json_paths(expr)?))), Candidates::All),
+        _ if json => {
+            (ColumnView::Json(Arc::new(PathView::new(json_paths(expr)?))), Candidates::All)
+        }
         DataType::List(element) => {
             let values = asked_elements(expr, element.data_type())?;
             (ColumnView::Elements, values.map_or(Candidates::All, Candidates::Values))
