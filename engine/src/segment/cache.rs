@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use parking_lot::Mutex;
 
-use crate::index::cluster::CodedRows;
+use crate::index::cluster::{CodedRows, Joined};
 
 /// Segment folder and column, or file of codes.
 pub type ColumnKey = (String, String);
@@ -32,6 +32,7 @@ pub type Column = Arc<[ArrayRef]>;
 enum Kept {
     Column(Column),
     Codes(Arc<CodedRows>),
+    Joined(Arc<Joined>),
 }
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl ColumnCache {
     pub fn get(&self, key: &ColumnKey) -> Option<Column> {
         match self.touch(key)? {
             Kept::Column(column) => Some(column),
-            Kept::Codes(_) => None,
+            Kept::Codes(_) | Kept::Joined(_) => None,
         }
     }
 
@@ -59,7 +60,15 @@ impl ColumnCache {
     pub fn get_codes(&self, key: &ColumnKey) -> Option<Arc<CodedRows>> {
         match self.touch(key)? {
             Kept::Codes(codes) => Some(codes),
-            Kept::Column(_) => None,
+            Kept::Column(_) | Kept::Joined(_) => None,
+        }
+    }
+
+    /// Joined codes, if they are there.
+    pub fn get_joined(&self, key: &ColumnKey) -> Option<Arc<Joined>> {
+        match self.touch(key)? {
+            Kept::Joined(joined) => Some(joined),
+            Kept::Column(_) | Kept::Codes(_) => None,
         }
     }
 
@@ -74,7 +83,12 @@ impl ColumnCache {
 
     /// Whether something of that many bytes may be kept without pushing out most of the rest.
     pub fn has_room_for(&self, bytes: usize) -> bool {
-        bytes <= self.capacity_bytes / 2
+        bytes <= self.room_bytes()
+    }
+
+    /// The most bytes that one thing may have so that most of the rest stays.
+    pub fn room_bytes(&self) -> usize {
+        self.capacity_bytes / 2
     }
 
     /// Keeps a column; others go if there is no room. One larger than the cache is not kept.
@@ -87,6 +101,20 @@ impl ColumnCache {
     pub fn put_codes(&self, key: ColumnKey, codes: Arc<CodedRows>) {
         let bytes = codes.size_bytes();
         self.keep(key, Kept::Codes(codes), bytes);
+    }
+
+    /// Keeps joined codes, as [`Self::put`] does columns.
+    pub fn put_joined(&self, key: ColumnKey, joined: Arc<Joined>) {
+        let bytes = joined.size_bytes();
+        self.keep(key, Kept::Joined(joined), bytes);
+    }
+
+    /// Forgets one entry.
+    pub fn remove(&self, key: &ColumnKey) {
+        let mut state = self.state.lock();
+        if let Some(entry) = state.entries.remove(key) {
+            state.bytes -= entry.bytes;
+        }
     }
 
     fn keep(&self, key: ColumnKey, kept: Kept, bytes: usize) {

@@ -7,6 +7,7 @@ mod chunk_codes;
 mod coded;
 pub mod context;
 pub mod flush;
+mod joins;
 pub mod maintain;
 pub mod memtable;
 pub mod open;

@@ -8,6 +8,7 @@ pub mod bytes8;
 pub mod codebook;
 pub mod coder;
 pub mod coverage;
+pub mod joined;
 pub mod kmeans;
 mod query;
 pub mod rotation;
@@ -21,6 +22,7 @@ pub mod view;
 pub mod wire;
 
 pub use codebook::{Codebook, Space};
+pub use joined::Joined;
 pub use rows::{CodedRows, RowCoder};
 pub use search::{Candidate, ClusterSearch, Scratch, Touched};
 pub use target::Target;
