@@ -4,8 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::joins::InUse;
 use super::search::{Hit, Ranked, SearchRequest, keep_best};
 use super::snapshot::{RowAddress, ScanCounts, Snapshot, UnitSource};
@@ -14,7 +12,7 @@ use crate::core::key::Keys;
 use crate::core::rowset::RowSet;
 use crate::core::schema::DataType;
 use crate::index::cluster::{
-    Candidate, ClusterSearch, Codebook, CodedRows, Scratch, Target, Touched,
+    Candidate, ClusterSearch, Codebook, CodedRows, Scratch, Target, batch,
 };
 use crate::index::{Metric, Queries, Query, VectorView};
 use crate::lsm::manifest::CodebookMeta;
@@ -77,8 +75,13 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// What a group found for each query; none: it has to be compared exactly.
-type Found = Vec<Option<(Vec<Candidate>, Touched)>>;
+/// What a group found.
+struct Found {
+    /// For each query; none: it has to be compared exactly.
+    found: Vec<batch::Found>,
+    /// The order in which to go on with the queries.
+    order: Vec<u32>,
+}
 
 /// Whether codes can answer: not if exactness is asked for, nor a ring, whose inner rows would have to be
 /// found first, nor most of the rows.
@@ -213,7 +216,7 @@ impl Snapshot {
                 Some(ranked) => ranked,
                 None => self.rank_from_files(&units, request, data_type, &found).await?,
             };
-            for ((best, ranked), found) in best.iter_mut().zip(ranked).zip(found) {
+            for ((best, ranked), found) in best.iter_mut().zip(ranked).zip(found.found) {
                 best.extend(ranked);
                 keep_best(best, request);
                 let touched = found.map(|(_, touched)| touched).unwrap_or_default();
@@ -234,8 +237,8 @@ impl Snapshot {
         found: &Found,
     ) -> Result<Vec<Vec<Ranked>>> {
         let names = [request.field.clone()];
-        let mut ranked = Vec::with_capacity(found.len());
-        for (at, found) in found.iter().enumerate() {
+        let mut ranked = Vec::with_capacity(found.found.len());
+        for (at, found) in found.found.iter().enumerate() {
             let query = query(&request.queries, at)?;
             let mut all: Vec<Ranked> = Vec::new();
             for unit in units {
@@ -272,7 +275,9 @@ fn query(queries: &Queries, at: usize) -> Result<Query<'_>> {
 
 /// Candidates of each query; queries go to the threads of the pool that this runs in.
 fn search_codes(units: &[Coded], joined: Option<&InUse>, request: &SearchRequest) -> Found {
-    let Some(book) = units.first().map(|u| u.book.clone()) else { return Vec::new() };
+    let Some(book) = units.first().map(|u| u.book.clone()) else {
+        return Found { found: Vec::new(), order: Vec::new() };
+    };
     let metric = request.metric;
     let (mut targets, mut parts) = (Vec::with_capacity(units.len()), Vec::new());
     for unit in units {
@@ -287,20 +292,21 @@ fn search_codes(units: &[Coded], joined: Option<&InUse>, request: &SearchRequest
         targets.push(Target::joined(JOINED, &joined.joined, &parts, metric));
     }
     let search = ClusterSearch::new(&book, targets, metric, request.top_k, request.effort);
-    let run = |scratch: &mut Scratch, at: usize| match request.queries.get(at) {
-        Some(Query::Dense(query)) => {
-            let mut found = search.run(query, scratch)?;
-            if let Some(joined) = joined {
-                found.0.iter_mut().for_each(|c| name_row(c, joined));
-            }
-            Some(found)
-        }
-        _ => None,
+    let queries: Vec<&[f32]> = (0..request.queries.len())
+        .filter_map(|at| match request.queries.get(at) {
+            Some(Query::Dense(query)) => Some(query),
+            _ => None,
+        })
+        .collect();
+    let (mut found, order) = match queries[..] {
+        [query] => (vec![SCRATCH.with_borrow_mut(|scratch| search.run(query, scratch))], vec![0]),
+        _ => search.run_all(&queries),
     };
-    match request.queries.len() {
-        1 => SCRATCH.with_borrow_mut(|scratch| vec![run(scratch, 0)]),
-        n => (0..n).into_par_iter().with_min_len(4).map_init(Scratch::default, run).collect(),
+    if let Some(joined) = joined {
+        let candidates = found.iter_mut().flatten().flat_map(|(candidates, _)| candidates);
+        candidates.for_each(|c| name_row(c, joined));
     }
+    Found { found, order }
 }
 
 /// Puts unit and row in place of a number among joined rows.
@@ -328,7 +334,8 @@ fn rank_all(
         }
         parts.push(views);
     }
-    let rank = |(at, found): (usize, &Option<(Vec<Candidate>, Touched)>)| {
+    let rank = |at: usize| {
+        let found = &found.found[at];
         let query = query(&request.queries, at)?;
         let mut buffer = Vec::new();
         let mut all = Vec::new();
@@ -364,9 +371,9 @@ fn rank_all(
         keep_best(&mut all, request);
         Ok(all)
     };
-    match found.len() {
-        1 => found.iter().enumerate().map(rank).collect(),
-        _ => found.par_iter().enumerate().with_min_len(4).map(rank).collect(),
+    match found.order[..] {
+        [at] => Ok(vec![rank(at as usize)?]),
+        _ => batch::in_order(&found.order, || (), |(), at| rank(at)).into_iter().collect(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! pair), a byte code, and the vector itself. A search scans nibble codes of likely lists, compares what
 //! may be near by bytes, and leaves the last word to the vectors.
 
+pub mod batch;
 pub mod blob;
 pub mod bytes8;
 pub mod codebook;
