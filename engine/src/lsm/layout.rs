@@ -284,25 +284,33 @@ fn code_field(
             push_in_order(&mut coder, field, columns, None)?;
             None
         }
-        _ => {
-            let mut lists = Vec::with_capacity(total);
-            for column in columns {
-                lists.extend(assign(column, &field.field.data_type, &field.book)?);
-            }
-            let mut order: Vec<u32> =
-                (0..total as u32).filter(|row| lists[*row as usize] != NO_LIST).collect();
-            if !flat {
-                order.sort_by_key(|row| lists[*row as usize]);
-            }
-            push_picked(&mut coder, field, columns, &order, &lists, flat)?;
-            Some(order)
-        }
+        _ => return code_apart(field, columns, flat),
     };
     Ok(coder.finish(order).map(|(codes, _)| codes))
 }
 
-/// Measures on a sample of the written rows how many lists hold their neighbours.
-fn measure(field: &FieldBook, columns: &[ArrayRef], total: usize) -> Result<Option<Coverage>> {
+/// Codes a column in parts that does not lie in the order of lists; none if its values are too large.
+pub fn code_apart(
+    field: &FieldBook,
+    columns: &[ArrayRef],
+    flat: bool,
+) -> Result<Option<CodedRows>> {
+    let mut coder = RowCoder::new(field.book.clone(), flat);
+    let mut lists = Vec::new();
+    for column in columns {
+        lists.extend(assign(column, &field.field.data_type, &field.book)?);
+    }
+    let mut order: Vec<u32> =
+        (0..lists.len() as u32).filter(|row| lists[*row as usize] != NO_LIST).collect();
+    if !flat {
+        order.sort_by_key(|row| lists[*row as usize]);
+    }
+    push_picked(&mut coder, field, columns, &order, &lists, flat)?;
+    Ok(coder.finish(Some(order)).map(|(codes, _)| codes))
+}
+
+/// Measures on a sample of so many rows how many lists hold their neighbours.
+pub fn measure(field: &FieldBook, columns: &[ArrayRef], total: usize) -> Result<Option<Coverage>> {
     let step = (total / cluster::train::MEASURED_ROWS).max(1);
     let dim = field.book.dim;
     let mut sample = Vec::with_capacity(total / step * dim);
@@ -367,12 +375,17 @@ fn push_picked(
         .iter()
         .map(|c| VectorView::of(c.as_ref(), &field.field.data_type))
         .collect::<Result<Vec<_>>>()?;
+    let mut ends = Vec::with_capacity(views.len());
+    for view in &views {
+        ends.push(ends.last().copied().unwrap_or(0) + view.rows);
+    }
     let mut values = vec![0.0; BATCH_ROWS * dim];
     for part in order.chunks(BATCH_ROWS) {
         for (row, out) in part.iter().zip(values.chunks_exact_mut(dim)) {
-            // Every written part but the last has the same number of rows.
-            let (column, row) = (*row as usize / BATCH_ROWS, *row as usize % BATCH_ROWS);
-            views[column].row_f32(row, out);
+            let row = *row as usize;
+            let column = ends.partition_point(|end| *end <= row);
+            let start = if column == 0 { 0 } else { ends[column - 1] };
+            views[column].row_f32(row - start, out);
         }
         let of: Vec<u32> =
             if flat { Vec::new() } else { part.iter().map(|row| lists[*row as usize]).collect() };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use parking_lot::Mutex;
 
-use crate::index::cluster::CodedRows;
+use crate::index::cluster::{CodedRows, Joined};
 use crate::index::scalar::ScalarIndex;
 
 /// Segment folder and column, file of codes, or scalar index.
@@ -34,6 +34,7 @@ enum Kept {
     Column(Column),
     Codes(Arc<CodedRows>),
     Index(Arc<ScalarIndex>),
+    Joined(Arc<Joined>),
 }
 
 #[derive(Debug)]
@@ -73,6 +74,14 @@ impl ColumnCache {
         }
     }
 
+    /// Joined codes, if they are there.
+    pub fn get_joined(&self, key: &ColumnKey) -> Option<Arc<Joined>> {
+        match self.touch(key)? {
+            Kept::Joined(joined) => Some(joined),
+            _ => None,
+        }
+    }
+
     fn touch(&self, key: &ColumnKey) -> Option<Kept> {
         let mut state = self.state.lock();
         state.tick += 1;
@@ -84,7 +93,12 @@ impl ColumnCache {
 
     /// Whether something of that many bytes may be kept without pushing out most of the rest.
     pub fn has_room_for(&self, bytes: usize) -> bool {
-        bytes <= self.capacity_bytes / 2
+        bytes <= self.room_bytes()
+    }
+
+    /// The most bytes that one thing may have so that most of the rest stays.
+    pub fn room_bytes(&self) -> usize {
+        self.capacity_bytes / 2
     }
 
     /// Keeps a column; others go if there is no room. One larger than the cache is not kept.
@@ -107,6 +121,20 @@ impl ColumnCache {
             self.keep(key, Kept::Index(index), bytes);
         }
         fits
+    }
+
+    /// Keeps joined codes, as [`Self::put`] does columns.
+    pub fn put_joined(&self, key: ColumnKey, joined: Arc<Joined>) {
+        let bytes = joined.size_bytes();
+        self.keep(key, Kept::Joined(joined), bytes);
+    }
+
+    /// Forgets one entry.
+    pub fn remove(&self, key: &ColumnKey) {
+        let mut state = self.state.lock();
+        if let Some(entry) = state.entries.remove(key) {
+            state.bytes -= entry.bytes;
+        }
     }
 
     fn keep(&self, key: ColumnKey, kept: Kept, bytes: usize) {

@@ -174,6 +174,11 @@ impl Segment {
         self.files.cache.put_codes((self.identity.folder.clone(), name.to_string()), codes);
     }
 
+    /// Forgets codes that are held elsewhere by now.
+    pub fn drop_codes(&self, name: &str) {
+        self.files.cache.remove(&(self.identity.folder.clone(), name.to_string()));
+    }
+
     /// Whether a column is small enough to be kept in memory.
     pub fn has_room_for(&self, bytes: usize) -> bool {
         self.files.cache.has_room_for(bytes)

@@ -8,6 +8,7 @@ mod coded;
 pub mod context;
 mod filtering;
 pub mod flush;
+mod joins;
 pub mod maintain;
 pub mod memtable;
 pub mod open;

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use parking_lot::{Mutex, RwLock};
 
 use super::context::StoreContext;
+use super::joins::Joins;
 use super::memtable::Memtable;
 use super::record;
 use super::tree::Tree;
@@ -33,6 +34,7 @@ pub struct Shard {
     pub collection_id: u64,
     /// Its codebooks.
     pub(super) codebooks: Arc<Codebooks>,
+    pub(super) joins: Arc<Joins>,
     pub(super) key_column: usize,
     pub(super) epoch: u64,
     pub(super) log: CollectionLog,
@@ -108,6 +110,7 @@ impl Shard {
         let shard = Self {
             collection_id,
             codebooks: Arc::new(Codebooks::new(bucket, collection_id)),
+            joins: Arc::new(Joins::new(context.files.clone(), collection_id)),
             key_column,
             epoch: manifest.epoch,
             log,

@@ -86,7 +86,11 @@ impl Snapshot {
         };
         let mut best: Vec<Vec<Ranked>> = vec![Vec::new(); request.queries.len()];
         let (mut wave, mut wave_bytes) = (Vec::new(), 0);
-        let mut groups = Groups::default();
+        let joined = match self.wants_joined(request) {
+            true => self.joined(&request.field, &kept).await.filter(|j| j.can_answer(request)),
+            false => None,
+        };
+        let mut groups = Groups::new(joined);
         for at in kept {
             counts.rows_considered += self.inner.units[at].alive.count() as u64;
             let unit = &self.inner.units[at];
@@ -95,8 +99,9 @@ impl Snapshot {
                 continue;
             }
             if wants_codes(request, &allowed)
-                && let Some(coded) = self.coded(at, &allowed, request).await?
+                && let Some(coded) = self.coded(at, &allowed, request, &groups).await?
             {
+                counts.joined_units += usize::from(coded.is_joined());
                 groups.add(coded);
                 continue;
             }

@@ -8,6 +8,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 
+use super::joins::Joins;
 use super::memtable::Chunk;
 use super::open::Shard;
 use crate::core::error::{Error, Result, Subject};
@@ -75,6 +76,8 @@ pub struct ScanCounts {
     pub lists_scanned: u64,
     /// Rows whose codes were scanned.
     pub codes_scanned: u64,
+    /// Units that were searched by joined codes.
+    pub joined_units: usize,
 }
 
 /// A unit as EXPLAIN and tools show it.
@@ -122,6 +125,7 @@ pub(super) struct Inner {
     pub key_column: String,
     pub manifest: Arc<Manifest>,
     pub codebooks: Arc<Codebooks>,
+    pub joins: Arc<Joins>,
     pub pools: CpuPools,
 }
 
@@ -159,6 +163,7 @@ impl Shard {
                 key_column,
                 manifest: tree.manifest.clone(),
                 codebooks: self.codebooks.clone(),
+                joins: self.joins.clone(),
                 pools: self.context.pools.clone(),
             }),
         }

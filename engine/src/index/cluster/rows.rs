@@ -95,6 +95,11 @@ impl CodedRows {
         }
     }
 
+    /// Row of the unit at a place.
+    pub fn row(&self, place: u32) -> u32 {
+        self.order.as_ref().map_or(place, |order| order[place as usize])
+    }
+
     /// The list of each place.
     pub fn lists_of_places(&self) -> Vec<u32> {
         let mut lists = vec![0; self.rows];

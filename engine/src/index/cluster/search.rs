@@ -56,17 +56,19 @@ const FEW_ROWS: usize = 256;
 /// A search over units of one codebook.
 #[derive(Debug)]
 pub struct ClusterSearch<'a> {
-    book: &'a Codebook,
+    pub(super) book: &'a Codebook,
     flat: Vec<Target<'a>>,
     listed: Vec<Target<'a>>,
     /// Allowed rows of each list, over all units.
     counts: Vec<u32>,
+    /// The lists that have any, as they are ordered.
+    seen: Vec<Seen>,
     total: usize,
     /// Mean length of the vectors.
-    typical: f32,
+    pub(super) typical: f32,
     /// Whether all vectors have about the same length.
     same_length: bool,
-    metric: Metric,
+    pub(super) metric: Metric,
     keep: usize,
     /// How deep the answers lie, as a share of all rows.
     depth: f32,
@@ -112,6 +114,27 @@ impl List {
         let order = (self.0 >> 32) as u32;
         f32::from_bits(if order >> 31 == 1 { order & !(1 << 31) } else { !order })
     }
+}
+
+/// A list that has allowed rows: `rank = scale (|q-c|² - inner) + add`.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    list: u32,
+    scale: f32,
+    inner: f32,
+    add: f32,
+}
+
+/// The lists with allowed rows. The largest unit that has rows of a list speaks for all.
+fn seen(listed: &[Target<'_>], counts: &[u32]) -> Vec<Seen> {
+    let one = |list: usize| {
+        let has_rows = |t: &&Target<'_>| t.rows.list(list).0 < t.rows.list(list).1;
+        let target = listed.iter().find(has_rows)?;
+        let (add, scale) = target.lens.list(list);
+        let inner = (1.0 - HALF_SPREAD) * target.rows.spread[list];
+        Some(Seen { list: list as u32, scale, inner, add })
+    };
+    (0..counts.len()).filter(|list| counts[*list] > 0).filter_map(one).collect()
 }
 
 /// A row whose bound is below `T`.
@@ -173,6 +196,7 @@ impl<'a> ClusterSearch<'a> {
         let mut search = Self {
             book,
             flat,
+            seen: seen(&listed, &counts),
             listed,
             counts,
             total,
@@ -191,6 +215,16 @@ impl<'a> ClusterSearch<'a> {
     /// Candidates of a query, nearest first; none if the query's distances cannot be told in single
     /// precision and the rows have to be compared exactly.
     pub fn run(&self, query: &[f32], scratch: &mut Scratch) -> Option<(Vec<Candidate>, Touched)> {
+        self.run_scored(query, None, scratch)
+    }
+
+    /// [`Self::run`] with the scores of all centroids where they are there already.
+    pub(super) fn run_scored(
+        &self,
+        query: &[f32],
+        scores: Option<&[f32]>,
+        scratch: &mut Scratch,
+    ) -> Option<(Vec<Candidate>, Touched)> {
         let mut touched = Touched::default();
         // Nothing of an earlier search may be taken for this one's.
         scratch.best.clear();
@@ -202,7 +236,7 @@ impl<'a> ClusterSearch<'a> {
         if self.total <= FEW_ROWS.max(self.keep) || self.total <= self.all_rows() / 100 {
             self.compare_all(scratch, &mut touched);
         } else {
-            self.hunt(scratch, &mut touched);
+            self.hunt(scratch, scores, &mut touched);
             if scratch.best.len() < self.keep.min(self.total) {
                 // Bounds overflowed: every allowed row is compared.
                 scratch.best.clear();
@@ -257,12 +291,12 @@ impl<'a> ClusterSearch<'a> {
         if allowed > 0.0 { (top_k as f64 * rows / (allowed * all)) as f32 } else { 0.0 }
     }
 
-    fn hunt(&self, s: &mut Scratch, touched: &mut Touched) {
+    fn hunt(&self, s: &mut Scratch, scores: Option<&[f32]>, touched: &mut Touched) {
         let probes = match self.listed.is_empty() {
             true => 0,
             false => {
                 s.ready.build_tables(&self.book.fine, false);
-                self.order_lists(s)
+                self.order_lists(s, scores)
             }
         };
         let mut next = self.scan_first(s, probes, touched);
@@ -298,22 +332,21 @@ impl<'a> ClusterSearch<'a> {
     }
 
     /// The lists that hold allowed rows, the likely ones first and in order; returns how many are likely.
-    fn order_lists(&self, s: &mut Scratch) -> usize {
+    fn order_lists(&self, s: &mut Scratch, known: Option<&[f32]>) -> usize {
         let Scratch { ready, scores, lists, .. } = s;
-        ready.centroid_scores(self.book, scores);
-        lists.clear();
-        for (list, score) in scores.iter().enumerate() {
-            if self.counts[list] == 0 {
-                continue;
+        let scores = match known {
+            Some(known) => known,
+            None => {
+                ready.centroid_scores(self.book, scores);
+                scores
             }
-            // The largest unit that has rows of the list speaks for all.
-            let has_rows = |t: &&Target<'a>| t.rows.list(list).0 < t.rows.list(list).1;
-            let Some(target) = self.listed.iter().find(has_rows) else { continue };
-            let (add, scale) = target.lens.list(list);
-            let squared = score + ready.squared + ready.shift;
-            let inner = (1.0 - HALF_SPREAD) * target.rows.spread[list];
-            lists.push(List::new(list, scale * (squared - inner) + add));
-        }
+        };
+        let squared = ready.squared + ready.shift;
+        lists.clear();
+        lists.extend(self.seen.iter().map(|seen| {
+            let list = seen.list as usize;
+            List::new(list, seen.scale * (scores[list] + squared - seen.inner) + seen.add)
+        }));
         let own = self.listed.iter().all(|t| matches!(t.lens, super::view::Lens::Own(_)));
         let wanted = match own && lists.len() > FAR_LIST {
             true => {
@@ -390,6 +423,11 @@ impl<'a> ClusterSearch<'a> {
         s.places.extend(s.picks.iter().map(|p| p.place));
         s.dots.clear();
         s.dots.resize(s.places.len(), 0);
+        for place in &s.places {
+            let at = *place as usize;
+            elanus_kernels::prefetch(&fine.add[at..=at]);
+            elanus_kernels::prefetch(&fine.mul[at..=at]);
+        }
         let kernels = Kernels::best();
         kernels.int8_dot_picked(&s.ready.bytes, &target.rows.bytes, &s.places, &mut s.dots);
         touched.fine_rows += s.places.len() as u64;

@@ -3,6 +3,7 @@
 use elanus_kernels::BLOCK_ROWS;
 
 use super::codebook::Codebook;
+use super::joined::Joined;
 use super::rows::CodedRows;
 use super::view::Lens;
 use crate::core::rowset::RowSet;
@@ -41,8 +42,29 @@ impl<'a> Target<'a> {
                 Some(words)
             }
         };
+        Self::with_words(unit, book, rows, words, metric)
+    }
+
+    /// All units of a join that may answer: their places in the join, with their allowed rows. Candidates have
+    /// the numbers of the join in place of rows.
+    pub fn joined(
+        unit: u32,
+        joined: &'a Joined,
+        units: &[(usize, &RowSet)],
+        metric: Metric,
+    ) -> Self {
+        Self::with_words(unit, &joined.book, &joined.rows, joined.allowed(units), metric)
+    }
+
+    fn with_words(
+        unit: u32,
+        book: &Codebook,
+        rows: &'a CodedRows,
+        allowed: Option<Vec<u64>>,
+        metric: Metric,
+    ) -> Self {
         let mut target =
-            Self { unit, rows, lens: Lens::of(rows, book.space, metric), allowed: words, count: 0 };
+            Self { unit, rows, lens: Lens::of(rows, book.space, metric), allowed, count: 0 };
         target.count = target.count_in(0, rows.rows);
         target
     }
@@ -63,7 +85,7 @@ impl<'a> Target<'a> {
 
     /// Row of the unit at a place.
     pub(super) fn row(&self, place: u32) -> u32 {
-        self.rows.order.as_ref().map_or(place, |order| order[place as usize])
+        self.rows.row(place)
     }
 
     /// Allowed places in `[from, to)`.
