@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
 
 use super::engine::{Engine, Inner};
 use crate::collection::Collection;
 use crate::core::error::Result;
-use crate::core::runtime;
+use crate::core::runtime::{self, Task};
 use crate::lsm::{commit, gc};
 use crate::shard::maintain::CompactReport;
 
@@ -17,7 +16,7 @@ use crate::shard::maintain::CompactReport;
 #[derive(Debug)]
 pub(super) struct Background {
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<Task<()>>,
 }
 
 impl Background {
@@ -59,9 +58,10 @@ async fn flush_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         }
         drop(inner);
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
             () = work.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            () = runtime::sleep(Duration::from_millis(500)) => {}
         }
     }
 }
@@ -75,14 +75,16 @@ async fn compaction_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
             let slots = Arc::new(Semaphore::new(settings.max_jobs));
             let jobs = collections(&inner).into_iter().map(|c| compact_one(c, slots.clone()));
             tokio::select! {
+                biased;
                 _ = stopped.changed() => return,
                 _ = futures::future::join_all(jobs) => {}
             }
         }
         drop(inner);
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
-            () = tokio::time::sleep(interval) => {}
+            () = runtime::sleep(interval) => {}
         }
     }
 }
@@ -114,8 +116,9 @@ async fn garbage_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         }
         drop(inner);
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
-            () = tokio::time::sleep(Duration::from_millis(interval.max(1_000))) => {}
+            () = runtime::sleep(Duration::from_millis(interval.max(1_000))) => {}
         }
     }
 }

@@ -14,6 +14,7 @@ use super::tree::Tree;
 use super::write;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::rowset::DeleteSet;
+use crate::core::runtime;
 use crate::core::time::Timestamp;
 use crate::lsm::codebooks::{self, Codebooks};
 use crate::lsm::manifest::{Manifest, SegmentMeta};
@@ -88,6 +89,7 @@ impl Shard {
             claimed.next_segment_id = claimed.next_segment_id.max(claimed.epoch << 32);
         }
         commit::publish(&context.files.bucket, &head, &claimed).await?;
+        runtime::gate("open.claimed").await;
         Self::open_at(context, claimed).await
     }
 
@@ -129,6 +131,7 @@ impl Shard {
             context,
         };
         shard.replay().await?;
+        runtime::gate("open.replayed").await;
         Ok(shard)
     }
 
@@ -254,6 +257,7 @@ impl Shard {
             };
             gc::garbage(&findings, settings, now, in_use)
         };
+        runtime::gate("gc.found").await;
         self.context.check_lease()?;
         gc::remove(bucket, remove, kept_young).await
     }

@@ -24,4 +24,4 @@ pub use codebook::{Codebook, Space};
 pub use rows::{CodedRows, RowCoder};
 pub use search::{Candidate, ClusterSearch, Scratch, Touched};
 pub use target::Target;
-pub use train::{MIN_ROWS, Order, sample_rows, train};
+pub use train::{Order, sample_rows, train};
