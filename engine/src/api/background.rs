@@ -110,7 +110,8 @@ async fn garbage_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
             for collection in collections(&inner) {
                 report(collection.shard.collect_garbage().await, "garbage collection", &collection);
             }
-            if let Err(e) = collect_dropped(&inner).await {
+            let engine = Engine { inner: inner.clone() };
+            if let Err(e) = engine.collect_dropped().await {
                 tracing::warn!("garbage of dropped collections: {e}");
             }
         }
@@ -123,19 +124,21 @@ async fn garbage_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Folders of collections that the catalog does not know: dropped ones, and tries that failed.
-async fn collect_dropped(inner: &Inner) -> Result<()> {
-    let bucket = &inner.context.files.bucket;
-    let settings = &inner.context.settings.gc;
-    let _ddl = inner.ddl.lock().await;
-    inner.context.check_lease()?;
-    for id in commit::collections(bucket).await? {
-        if inner.names.read().collections.contains_key(&id) {
-            continue;
+impl Engine {
+    /// Removes folders of collections that the catalog does not know: dropped ones, and tries that failed.
+    pub async fn collect_dropped(&self) -> Result<()> {
+        let context = &self.inner.context;
+        let (bucket, settings) = (&context.files.bucket, &context.settings.gc);
+        let _ddl = self.inner.ddl.lock().await;
+        context.check_lease()?;
+        for id in commit::collections(bucket).await? {
+            if self.inner.names.read().collections.contains_key(&id) {
+                continue;
+            }
+            gc::collect(bucket, id, settings, context.clock.now_ms(), |_| false).await?;
         }
-        gc::collect(bucket, id, settings, inner.context.clock.now_ms(), |_| false).await?;
+        Ok(())
     }
-    Ok(())
 }
 
 fn report<T>(outcome: Result<T>, what: &str, collection: &Collection) {

@@ -11,7 +11,7 @@ use crate::core::error::{Error, Result};
 use crate::core::schema::FieldSchema;
 use crate::core::vectors::VectorView;
 use crate::index::Metric;
-use crate::index::cluster::{self, Codebook, Space};
+use crate::index::cluster::{Codebook, Space};
 use crate::storage::bucket::Bucket;
 use crate::storage::frame;
 
