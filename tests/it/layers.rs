@@ -72,7 +72,7 @@ const HOMES: [(&[&str], &[&str]); 8] = [
             "thread::spawn",
             "thread::Builder",
         ],
-        &["engine/src/core/runtime.rs"],
+        &["engine/src/core/runtime"],
     ),
 ];
 
@@ -130,7 +130,7 @@ fn check_homes(path: &str, text: &str) -> Vec<String> {
         if homes.iter().any(|home| path.starts_with(home)) {
             continue;
         }
-        let clock = homes == ["engine/src/core/runtime.rs"];
+        let clock = homes == ["engine/src/core/runtime"];
         if clock && NOT_REPLAYED.iter().any(|free| path.starts_with(free)) {
             continue;
         }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
 
 use super::engine::{Engine, Inner};
 use crate::collection::Collection;
 use crate::core::error::Result;
-use crate::core::runtime;
+use crate::core::runtime::{self, Task};
 use crate::lsm::{commit, gc};
 use crate::shard::maintain::CompactReport;
 
@@ -17,7 +16,7 @@ use crate::shard::maintain::CompactReport;
 #[derive(Debug)]
 pub(super) struct Background {
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<Task<()>>,
 }
 
 impl Background {
@@ -59,9 +58,10 @@ async fn flush_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         }
         drop(inner);
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
             () = work.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            () = runtime::sleep(Duration::from_millis(500)) => {}
         }
     }
 }
@@ -75,14 +75,16 @@ async fn compaction_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
             let slots = Arc::new(Semaphore::new(settings.max_jobs));
             let jobs = collections(&inner).into_iter().map(|c| compact_one(c, slots.clone()));
             tokio::select! {
+                biased;
                 _ = stopped.changed() => return,
                 _ = futures::future::join_all(jobs) => {}
             }
         }
         drop(inner);
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
-            () = tokio::time::sleep(interval) => {}
+            () = runtime::sleep(interval) => {}
         }
     }
 }
@@ -108,31 +110,35 @@ async fn garbage_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
             for collection in collections(&inner) {
                 report(collection.shard.collect_garbage().await, "garbage collection", &collection);
             }
-            if let Err(e) = collect_dropped(&inner).await {
+            let engine = Engine { inner: inner.clone() };
+            if let Err(e) = engine.collect_dropped().await {
                 tracing::warn!("garbage of dropped collections: {e}");
             }
         }
         drop(inner);
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
-            () = tokio::time::sleep(Duration::from_millis(interval.max(1_000))) => {}
+            () = runtime::sleep(Duration::from_millis(interval.max(1_000))) => {}
         }
     }
 }
 
-/// Folders of collections that the catalog does not know: dropped ones, and tries that failed.
-async fn collect_dropped(inner: &Inner) -> Result<()> {
-    let bucket = &inner.context.files.bucket;
-    let settings = &inner.context.settings.gc;
-    let _ddl = inner.ddl.lock().await;
-    inner.context.check_lease()?;
-    for id in commit::collections(bucket).await? {
-        if inner.names.read().collections.contains_key(&id) {
-            continue;
+impl Engine {
+    /// Removes folders of collections that the catalog does not know: dropped ones, and tries that failed.
+    pub async fn collect_dropped(&self) -> Result<()> {
+        let context = &self.inner.context;
+        let (bucket, settings) = (&context.files.bucket, &context.settings.gc);
+        let _ddl = self.inner.ddl.lock().await;
+        context.check_lease()?;
+        for id in commit::collections(bucket).await? {
+            if self.inner.names.read().collections.contains_key(&id) {
+                continue;
+            }
+            gc::collect(bucket, id, settings, context.clock.now_ms(), |_| false).await?;
         }
-        gc::collect(bucket, id, settings, inner.context.clock.now_ms(), |_| false).await?;
+        Ok(())
     }
-    Ok(())
 }
 
 fn report<T>(outcome: Result<T>, what: &str, collection: &Collection) {

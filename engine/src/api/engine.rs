@@ -142,12 +142,25 @@ impl Engine {
             drop(WriterLease::take(&bucket, "", clock.clone()).await?);
         }
         let local = runtime::blocking(move || LocalDb::open(&folder)).await?;
+        Self::open_over(options, bucket, local, clock).await
+    }
+
+    /// [`Self::open`] over a bucket, a local log and a clock of the caller's; the location is only a name.
+    pub async fn open_over(
+        options: OpenOptions,
+        bucket: Bucket,
+        local: LocalDb,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        options.settings.check()?;
         let catalog = Catalog::new(local.clone());
         let content = catalog.load()?;
         let holder = catalog.writer_id()?;
         let lease = WriterLease::take(&bucket, &holder, clock.clone()).await?;
+        runtime::gate("open.lease").await;
         bucket.remove_leftovers()?;
         let content = bind(&bucket, &catalog, content, options.create, clock.as_ref()).await?;
+        runtime::gate("open.bound").await;
         let context = Arc::new(StoreContext {
             files: Arc::new(SegmentFiles::new(bucket, options.settings.read.cache_bytes)?),
             log: Arc::new(LogWriter::start(local, &options.settings.log)?),
@@ -245,6 +258,7 @@ impl Engine {
             first_manifest(database, new, created_ts, self.inner.context.writer_id.as_deref());
         let id = manifest.collection_id;
         let shard = Shard::create(self.inner.context.clone(), manifest).await?;
+        runtime::gate("create.manifest").await;
         // From here on it exists.
         self.inner.catalog.put_collection(id)?;
         let collection = Collection::new(Arc::new(shard));
@@ -300,8 +314,10 @@ impl Engine {
             Ok(next)
         };
         collection.shard.alter(edit).await?;
+        runtime::gate("drop.manifest").await;
         self.inner.catalog.remove_collection(collection.id())?;
         self.inner.names.write().collections.remove(&collection.id());
+        runtime::gate("drop.catalog").await;
         collection.shard.discard().await
     }
 

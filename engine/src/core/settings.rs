@@ -112,6 +112,9 @@ pub struct CompactionSettings {
     pub max_segment_bytes: u64,
     /// A segment with this share of deleted rows, in percent, is rewritten.
     pub deleted_percent: u32,
+    /// From this many rows on, a collection's vectors get codes; fewer are scanned. Less: quicker searches
+    /// of small collections, more work at each flush.
+    pub codes_min_rows: usize,
     /// How often the background looks for work.
     pub interval_ms: u64,
     /// Most jobs at once in the store.
@@ -126,6 +129,7 @@ impl Default for CompactionSettings {
             min_tier_bytes: 4 << 20,
             max_segment_bytes: 2 << 30,
             deleted_percent: 20,
+            codes_min_rows: 2_048,
             interval_ms: 1_000,
             max_jobs: 1,
         }
@@ -252,7 +256,7 @@ impl Settings {
 
     /// Refuses values out of range, by name.
     pub fn check(&self) -> Result<()> {
-        let ranges: [(&str, u64, u64, u64); 17] = [
+        let ranges: [(&str, u64, u64, u64); 18] = [
             ("log.group_max_bytes", self.log.group_max_bytes as u64, 1 << 10, 1 << 30),
             ("log.os_sync_interval_ms", self.log.os_sync_interval_ms, 1, 60_000),
             ("memtable.max_size_bytes", self.memtable.max_size_bytes as u64, 1 << 10, 1 << 36),
@@ -264,6 +268,7 @@ impl Settings {
             ("compaction.min_tier_bytes", self.compaction.min_tier_bytes, 1, 1 << 40),
             ("compaction.max_segment_bytes", self.compaction.max_segment_bytes, 1 << 10, 1 << 44),
             ("compaction.deleted_percent", self.compaction.deleted_percent.into(), 1, 100),
+            ("compaction.codes_min_rows", self.compaction.codes_min_rows as u64, 32, 1 << 31),
             ("compaction.interval_ms", self.compaction.interval_ms, 1, 86_400_000),
             ("compaction.max_jobs", self.compaction.max_jobs as u64, 1, 64),
             ("read.cache_bytes", self.read.cache_bytes as u64, 1 << 20, 1 << 44),

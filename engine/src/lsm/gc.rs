@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::commit;
 use super::manifest::Manifest;
 use crate::core::error::Result;
+use crate::core::runtime;
 use crate::core::settings::GcSettings;
 use crate::storage::bucket::{Bucket, FileEntry};
 
@@ -130,6 +131,7 @@ pub async fn collect(
 pub async fn remove(bucket: &Bucket, files: Vec<FileEntry>, kept_young: u64) -> Result<GcReport> {
     let mut report = GcReport { kept_young, ..Default::default() };
     for file in files {
+        runtime::gate("gc.remove").await;
         bucket.delete(&file.path).await?;
         report.removed_files += 1;
         report.removed_bytes += file.size_bytes;

@@ -49,16 +49,21 @@ pub struct VerifyReport {
 /// Only if the store itself cannot be read; what is wrong in it is in the report.
 pub async fn verify(location: &str, progress: Progress<'_>) -> Result<VerifyReport> {
     let (bucket, _) = open_store(location).await?;
+    verify_bucket(&bucket, progress).await
+}
+
+/// [`verify`] of an open bucket.
+pub async fn verify_bucket(bucket: &Bucket, progress: Progress<'_>) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let files = SegmentFiles::new(bucket.clone(), 1 << 20)?;
-    for id in commit::collections(&bucket).await? {
-        let Some(manifest) = verify_manifests(&bucket, id, &mut report).await? else { continue };
+    for id in commit::collections(bucket).await? {
+        let Some(manifest) = verify_manifests(bucket, id, &mut report).await? else { continue };
         if manifest.dropped {
             continue;
         }
         report.collections += 1;
         progress(&format!("{}.{}", manifest.database, manifest.name));
-        let books = codes::read_codebooks(&bucket, &manifest, &mut report).await;
+        let books = codes::read_codebooks(bucket, &manifest, &mut report).await;
         let mut live_keys = HashSet::new();
         for segment in &manifest.segments {
             report.segments += 1;

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::cache::ColumnCache;
 use crate::core::error::{Error, Result};
+use crate::core::runtime;
 use crate::storage::bucket::Bucket;
 
 /// Read block on a local disk: rows are taken one by one, neighbours are few.
@@ -55,6 +56,7 @@ impl SegmentFiles {
             3,
             None,
         ));
+        let _threads = runtime::side_context();
         let scheduler = ScanScheduler::new(store.clone(), SchedulerConfig::max_bandwidth(&store));
         Ok(Self {
             bucket,

@@ -16,6 +16,7 @@ use super::keys::SegmentKeys;
 use super::{DATA_FILE, KEYS_FILE};
 use crate::core::error::{Error, Result};
 use crate::core::key::Keys;
+use crate::core::runtime;
 use crate::core::schema::TIMESTAMP_FIELD;
 use crate::core::time::Timestamp;
 use crate::storage::frame;
@@ -63,7 +64,7 @@ impl<'a> SegmentWriter<'a> {
         let path = Path::from(format!("{folder}/{DATA_FILE}"));
         let writer = lance_file::versions::create_writer(
             ConcreteFileVersion::V2_2,
-            files.store.create(&path).await?,
+            runtime::in_one_step(files.store.create(&path)).await?,
             LanceSchema::try_from(storage_schema.as_ref())?,
             FileWriterOptions::default(),
         )?;
@@ -103,17 +104,17 @@ impl<'a> SegmentWriter<'a> {
         self.keys.push(column(&self.key_column)?.clone());
         self.bounds.add(batch)?;
         self.rows += batch.num_rows();
-        self.writer.write_batch(batch).await?;
+        runtime::in_one_step(self.writer.write_batch(batch)).await?;
         Ok(())
     }
 
     /// Makes the files durable. A segment of no rows leaves nothing behind.
     pub async fn finish(mut self) -> Result<Option<Written>> {
         if self.rows == 0 {
-            self.writer.abort().await;
+            runtime::in_one_step(self.writer.abort()).await;
             return Ok(None);
         }
-        self.writer.finish().await?;
+        runtime::in_one_step(self.writer.finish()).await?;
         let parts: Vec<&dyn Array> = self.keys.iter().map(AsRef::as_ref).collect();
         let keys = SegmentKeys::build(&Keys::from_array(&compute::concat(&parts)?)?)?;
         let bytes = keys.encode();
@@ -135,6 +136,6 @@ impl<'a> SegmentWriter<'a> {
 
     /// Gives up; what was written is left to garbage collection.
     pub async fn abort(mut self) {
-        self.writer.abort().await;
+        runtime::in_one_step(self.writer.abort()).await;
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::open::Shard;
 use super::publish::Change;
 use crate::core::error::{ErrorKind, Result};
+use crate::core::runtime;
 use crate::core::schema::FieldSchema;
 use crate::index::cluster::{self, Codebook, Order};
 use crate::lsm::codebooks::{self, Situation};
@@ -38,6 +39,7 @@ impl Shard {
             let Some(space) = codebooks::space_of(manifest, field) else { continue };
             let current = self.current_book(manifest, field, change).await?;
             let situation = Situation {
+                min_rows: self.context.settings.compaction.codes_min_rows as u64,
                 rows_here: here as u64,
                 rows_all: (here + elsewhere) as u64,
                 trained_rows: current.as_ref().map(|b| b.trained_rows),
@@ -54,6 +56,7 @@ impl Shard {
             }
             if let Some(book) = &trained {
                 change.codebooks.push(self.codebooks.put(field, book.clone()).await?);
+                runtime::gate("retrain.codebook").await;
             }
             let fresh = trained.is_some() && elsewhere == 0;
             let book = trained.or(current);

@@ -11,6 +11,7 @@ use super::open::{Shard, make_segment};
 use super::publish::{Carry, Change, Source};
 use crate::core::error::Result;
 use crate::core::rowset::DeleteSet;
+use crate::core::runtime;
 use crate::core::time::Timestamp;
 use crate::lsm::compact::DROPPED;
 use crate::lsm::layout::{self, Laid, LayoutOrder, Rows};
@@ -42,6 +43,7 @@ impl Shard {
         let flushed_ts = memtable.max_ts();
         // A record that is not durable may not reach a segment before the log.
         self.log.progress().wait(flushed_ts).await?;
+        runtime::gate("flush.begin").await;
         let manifest = self.tree().manifest.clone();
         let mut partitions: BTreeMap<u64, Vec<MemtableUnit>> = BTreeMap::new();
         for unit in memtable.units_at(flushed_ts) {
@@ -50,6 +52,7 @@ impl Shard {
             }
         }
         let (change, metas) = self.write_partitions(memtable, &manifest, partitions).await?;
+        runtime::gate("flush.data").await;
         self.publish_flush(change, metas, flushed_ts).await?;
         self.build_scalar_indexes().await;
         Ok(())
@@ -231,6 +234,7 @@ impl Shard {
     ) -> Result<Arc<Manifest>> {
         let no_writers = Some(self.write_gate.clone().write_owned().await);
         self.flush().await?;
+        runtime::gate("alter.flushed").await;
         self.publish(Change { no_writers, ..Default::default() }, edit).await
     }
 }

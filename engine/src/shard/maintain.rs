@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::open::Shard;
 use super::publish::{Carry, Change, Source};
 use crate::core::error::{Error, Result};
+use crate::core::runtime;
 use crate::core::settings::{Durability, Settings};
 use crate::core::time;
 use crate::lsm::compact::{Gathered, MergeOrder, gather};
@@ -170,6 +171,7 @@ impl Shard {
         let storage_schema = &tree.manifest.schema.to_storage_arrow();
         let order = MergeOrder { storage_schema, at, expire_before };
         let mut gathered = gather(&order, &inputs, progress).await?;
+        runtime::gate("compact.gathered").await;
         let mut change = Change::default();
         let fields =
             self.books_for(&tree.manifest, id, &gathered.rows, &inputs, &mut change).await?;
@@ -185,6 +187,7 @@ impl Shard {
             pools: &self.context.pools,
         };
         let laid = layout::write(order, gathered.rows).await?;
+        runtime::gate("compact.data").await;
         let new_rows = laid.as_ref().map_or(&[][..], |laid| &laid.rows);
         let row_maps = Gathered::row_maps(&gathered.origins, new_rows, &inputs);
         let level = inputs.iter().map(|s| s.identity.level).max().unwrap_or(0) + 1;

@@ -15,6 +15,7 @@ use super::tree::Tree;
 use super::write;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::rowset::DeleteSet;
+use crate::core::runtime;
 use crate::core::time::Timestamp;
 use crate::lsm::codebooks::{self, Codebooks};
 use crate::lsm::manifest::{Manifest, SegmentMeta};
@@ -90,6 +91,7 @@ impl Shard {
             claimed.next_segment_id = claimed.next_segment_id.max(claimed.epoch << 32);
         }
         commit::publish(&context.files.bucket, &head, &claimed).await?;
+        runtime::gate("open.claimed").await;
         Self::open_at(context, claimed).await
     }
 
@@ -132,6 +134,7 @@ impl Shard {
             context,
         };
         shard.replay().await?;
+        runtime::gate("open.replayed").await;
         Ok(shard)
     }
 
@@ -257,6 +260,7 @@ impl Shard {
             };
             gc::garbage(&findings, settings, now, in_use)
         };
+        runtime::gate("gc.found").await;
         self.context.check_lease()?;
         gc::remove(bucket, remove, kept_young).await
     }

@@ -15,7 +15,7 @@ use super::snapshot::Snapshot;
 use super::tree::Tree;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Keys;
-use crate::core::runtime::Stopwatch;
+use crate::core::runtime::{self, Stopwatch};
 use crate::core::time::Timestamp;
 
 impl Shard {
@@ -116,6 +116,7 @@ impl Shard {
             };
             let ts = self.context.next_timestamp();
             self.log.append(tree.active.generation, ts, record)?;
+            runtime::note("write", ts);
             let before = tree.active.bytes();
             let removed = apply(&tree, &change, ts)?;
             self.log.progress().applied(ts);
@@ -148,7 +149,7 @@ impl Shard {
             let frozen = self.tree().frozen.len();
             if frozen < settings.stop_frozen && !self.context.memtables_full() {
                 if frozen >= settings.slowdown_frozen {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    runtime::sleep(Duration::from_millis(5)).await;
                 }
                 return Ok(());
             }
@@ -161,7 +162,7 @@ impl Shard {
                     "writes come faster than they can be flushed: try again later, or slow down",
                 ));
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            runtime::sleep(Duration::from_millis(10)).await;
         }
     }
 

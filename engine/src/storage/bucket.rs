@@ -57,6 +57,11 @@ impl Bucket {
         Self { store: Arc::new(InMemory::new()), name: "memory".into(), folder: None }
     }
 
+    /// Over another store, under a name that users know it by.
+    pub fn over(store: Arc<dyn ObjectStore>, name: impl Into<String>) -> Self {
+        Self { store, name: name.into(), folder: None }
+    }
+
     fn open_folder(path: &str, create: bool) -> Result<Self> {
         if create {
             std::fs::create_dir_all(path)

@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod catalog;
+pub mod disk;
 pub mod frame;
 pub mod lease;
 pub mod local;

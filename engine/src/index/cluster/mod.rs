@@ -27,4 +27,4 @@ pub use joined::Joined;
 pub use rows::{CodedRows, RowCoder};
 pub use search::{Candidate, ClusterSearch, Scratch, Touched};
 pub use target::Target;
-pub use train::{MIN_ROWS, Order, sample_rows, train};
+pub use train::{Order, sample_rows, train};
