@@ -67,14 +67,7 @@ pub async fn find(
     };
     for version in protected(&findings.versions, settings.grace_ms, now_ms) {
         let manifest = commit::read(bucket, collection_id, version).await?;
-        for segment in &manifest.segments {
-            let folder = Manifest::segment_folder(collection_id, segment.id);
-            findings.named.extend(segment.files().map(|f| format!("{folder}/{}", f.name)));
-        }
-        let folder = Manifest::folder(collection_id);
-        findings
-            .named
-            .extend(manifest.codebooks.iter().map(|c| format!("{folder}/{}", c.file.name)));
+        findings.named.extend(manifest.files());
         if manifest.dropped {
             findings.dropped_ms = findings.versions.last().map(|(_, at)| *at);
         }

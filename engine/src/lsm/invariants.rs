@@ -69,6 +69,7 @@ fn kept_segments(old: &Manifest, new: &Manifest) -> bool {
     new.segments.iter().all(|s| {
         old.segments.iter().find(|o| o.id == s.id).is_none_or(|o| {
             o.data == s.data
+                && o.sums == s.sums
                 && o.keys == s.keys
                 && o.rows == s.rows
                 && o.partition_id == s.partition_id
@@ -86,7 +87,7 @@ mod tests {
     use crate::lsm::manifest::{CodebookMeta, FileMeta, PartitionInfo, SegmentMeta};
 
     fn file(name: &str) -> FileMeta {
-        FileMeta { name: name.into(), size_bytes: 1, xxh3: 1 }
+        FileMeta { name: name.into(), size_bytes: 1, xxh3: 1, owner: None }
     }
 
     fn segment(indexes: &[(&str, u64)]) -> Arc<SegmentMeta> {
@@ -103,6 +104,7 @@ mod tests {
             min_ts: 1,
             max_ts: 1,
             data: file("data"),
+            sums: None,
             keys: file("keys"),
             deletes: None,
             deleted_rows: 0,

@@ -156,11 +156,13 @@ fn from_disk(m: disk::Manifest) -> Result<Manifest> {
 }
 
 fn file_to_disk(f: &FileMeta) -> disk::File {
-    disk::File { name: f.name.clone(), size_bytes: f.size_bytes, xxh3: f.xxh3 }
+    let owner = f.owner.unwrap_or(0);
+    disk::File { name: f.name.clone(), size_bytes: f.size_bytes, xxh3: f.xxh3, owner }
 }
 
 fn file_from_disk(f: disk::File) -> FileMeta {
-    FileMeta { name: f.name, size_bytes: f.size_bytes, xxh3: f.xxh3 }
+    let owner = (f.owner != 0).then_some(f.owner);
+    FileMeta { name: f.name, size_bytes: f.size_bytes, xxh3: f.xxh3, owner }
 }
 
 fn segment_to_disk(s: &SegmentMeta) -> disk::Segment {
@@ -177,6 +179,7 @@ fn segment_to_disk(s: &SegmentMeta) -> disk::Segment {
         max_ts: s.max_ts,
         data: Some(file_to_disk(&s.data)),
         keys: Some(file_to_disk(&s.keys)),
+        sums: s.sums.as_ref().map(file_to_disk),
         deletes: s.deletes.as_ref().map(file_to_disk),
         deleted_rows: s.deleted_rows,
         columns: s.columns.iter().map(bounds_to_disk).collect(),
@@ -211,6 +214,7 @@ fn segment_from_disk(s: disk::Segment) -> Result<SegmentMeta> {
         min_ts: s.min_ts,
         max_ts: s.max_ts,
         data: file_from_disk(s.data.clone().ok_or_else(|| missing("data file"))?),
+        sums: s.sums.clone().map(file_from_disk),
         keys: file_from_disk(s.keys.clone().ok_or_else(|| missing("key file"))?),
         deletes: s.deletes.clone().map(file_from_disk),
         deleted_rows: s.deleted_rows,

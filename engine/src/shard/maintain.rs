@@ -10,7 +10,7 @@ use crate::core::time;
 use crate::lsm::compact::{Gathered, MergeOrder, gather};
 use crate::lsm::layout::{self, LayoutOrder};
 use crate::lsm::manifest::{Manifest, SegmentEdit};
-use crate::lsm::plan::{self, Job, SegmentView};
+use crate::lsm::plan::{self, Job, Reason, SegmentView};
 use crate::segment::Segment;
 
 /// How much a compaction is to do.
@@ -114,6 +114,37 @@ impl Shard {
     ) -> Result<()> {
         let Some(claim) = self.claim(&job.inputs) else { return Ok(()) };
         self.merge_and_publish(job, claim, report, progress).await
+    }
+
+    /// Merges one segment alone: its derived files are made anew.
+    pub async fn rewrite(self: &Arc<Self>, id: u64) -> Result<()> {
+        let partition_id = match self.tree().segment(id) {
+            Some(segment) => segment.identity.partition_id,
+            None => return Ok(()),
+        };
+        let job = Job { inputs: vec![id], partition_id, reason: Reason::Asked };
+        self.run_job(&job, &mut CompactReport::default(), &|_| {}).await
+    }
+
+    /// Takes codebooks out of the manifest, by field and version, unless a segment names them; tells how
+    /// many went. No flush or compaction may be under way with them.
+    pub async fn forget_codebooks(self: &Arc<Self>, books: &[(String, u64)]) -> Result<u64> {
+        let before = self.tree().manifest.codebooks.len();
+        let edit = |manifest: &Manifest| {
+            let named = |field: &str, version: u64| {
+                let mut indexes = manifest.segments.iter().flat_map(|s| &s.indexes);
+                indexes.any(|i| i.field == field && i.codebook_version == version)
+            };
+            let goes = |field: &str, version: u64| {
+                books.iter().any(|b| (b.0.as_str(), b.1) == (field, version))
+                    && !named(field, version)
+            };
+            let mut next = manifest.clone();
+            next.codebooks.retain(|c| !goes(&c.field, c.version));
+            Ok(next)
+        };
+        let after = self.alter(edit).await?.codebooks.len();
+        Ok((before - after) as u64)
     }
 
     /// Claims segments for a compaction; none if another one has one of them.

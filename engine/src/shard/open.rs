@@ -16,11 +16,11 @@ use crate::core::error::{Error, Result, Subject};
 use crate::core::rowset::DeleteSet;
 use crate::core::time::Timestamp;
 use crate::lsm::codebooks::{self, Codebooks};
-use crate::lsm::manifest::{Manifest, SegmentMeta};
+use crate::lsm::manifest::{FileMeta, Manifest, SegmentMeta};
 use crate::lsm::{commit, gc};
 use crate::segment::bounds::{self, Bounds};
 use crate::segment::keys::SegmentKeys;
-use crate::segment::{CodesFile, Segment, SegmentIdentity};
+use crate::segment::{CodesFile, Segment, SegmentFile, SegmentIdentity};
 use crate::storage::frame;
 use crate::storage::log::CollectionLog;
 
@@ -93,10 +93,10 @@ impl Shard {
 
     async fn open_at(context: Arc<StoreContext>, manifest: Manifest) -> Result<Self> {
         let collection_id = manifest.collection_id;
-        let schema = manifest.schema.to_storage_arrow();
+        let place = SegmentPlace::of(&manifest);
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for meta in &manifest.segments {
-            segments.push(Arc::new(open_segment(&context, collection_id, meta, &schema).await?));
+            segments.push(Arc::new(open_segment(&context, &place, meta).await?));
         }
         let log = CollectionLog::open(context.log.clone(), collection_id, manifest.flushed_ts)?;
         let key_column = manifest.schema.fields.iter().position(|f| f.is_primary).unwrap_or(0);
@@ -312,18 +312,34 @@ async fn next_segment_id(context: &StoreContext, manifest: &Manifest) -> Result<
     Ok(manifest.next_segment_id.max(newest.map_or(0, |id| id + 1)))
 }
 
-/// Opens a segment that a manifest names, with its published delete set.
-pub async fn open_segment(
-    context: &StoreContext,
+/// What the segments of a collection are opened with.
+pub(super) struct SegmentPlace {
     collection_id: u64,
+    storage_schema: SchemaRef,
+    key_column: String,
+}
+
+impl SegmentPlace {
+    /// Of a version of a collection.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            collection_id: manifest.collection_id,
+            storage_schema: manifest.schema.to_storage_arrow(),
+            key_column: manifest.schema.primary().map(|f| f.name.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Opens a segment that a manifest names, with its published delete set.
+pub(super) async fn open_segment(
+    context: &StoreContext,
+    place: &SegmentPlace,
     meta: &SegmentMeta,
-    storage_schema: &SchemaRef,
 ) -> Result<Segment> {
-    let folder = Manifest::segment_folder(collection_id, meta.id);
     let deletes = match &meta.deletes {
         None => DeleteSet::default(),
         Some(file) => {
-            let path = format!("{folder}/{}", file.name);
+            let path = file.in_segment(place.collection_id, meta.id);
             let bytes = context.files.bucket.get(&path).await?;
             if frame::checksum(&bytes) != file.xxh3 {
                 return Err(Error::corrupted(path, "its checksum is not the manifest's"));
@@ -331,15 +347,14 @@ pub async fn open_segment(
             DeleteSet::decode(&frame::open(&bytes, &path)?, &path)?
         }
     };
-    Ok(make_segment(context, collection_id, meta, storage_schema, deletes, None))
+    Ok(make_segment(context, place, meta, deletes, None))
 }
 
 /// A segment in use from what a manifest says of it.
 pub(super) fn make_segment(
     context: &StoreContext,
-    collection_id: u64,
+    place: &SegmentPlace,
     meta: &SegmentMeta,
-    storage_schema: &SchemaRef,
     deletes: DeleteSet,
     keys: Option<Arc<SegmentKeys>>,
 ) -> Segment {
@@ -348,29 +363,34 @@ pub(super) fn make_segment(
         .iter()
         .map(|c| Bounds { column: c.column.clone(), range: c.range.clone(), nulls: c.nulls })
         .collect();
+    let file = |f: &FileMeta| SegmentFile {
+        path: f.in_segment(place.collection_id, meta.id),
+        size_bytes: f.size_bytes,
+        xxh3: f.xxh3,
+    };
     let identity = SegmentIdentity {
         id: meta.id,
-        folder: Manifest::segment_folder(collection_id, meta.id),
+        folder: Manifest::segment_folder(place.collection_id, meta.id),
         partition_id: meta.partition_id,
         level: meta.level,
         rows: usize::try_from(meta.rows).unwrap_or(usize::MAX),
         min_ts: meta.min_ts,
         max_ts: meta.max_ts,
         key_range: meta.key_range.clone(),
-        data_bytes: meta.data.size_bytes,
-        data_xxh3: meta.data.xxh3,
-        keys_xxh3: meta.keys.xxh3,
+        key_column: place.key_column.clone(),
+        data: file(&meta.data),
+        sums: meta.sums.as_ref().map(file),
+        keys: file(&meta.keys),
         codes: meta
             .indexes
             .iter()
             .map(|i| CodesFile {
                 field: i.field.clone(),
                 codebook_version: i.codebook_version,
-                name: i.file.name.clone(),
-                xxh3: i.file.xxh3,
+                file: file(&i.file),
             })
             .collect(),
     };
-    let stats = bounds::to_unit_stats(storage_schema, meta.rows, &bounds);
+    let stats = bounds::to_unit_stats(&place.storage_schema, meta.rows, &bounds);
     Segment::new(context.files.clone(), identity, stats, deletes, keys)
 }
