@@ -210,6 +210,26 @@ pub struct Manifest {
     pub dropped: bool,
     /// Codebooks that segments name.
     pub codebooks: Vec<CodebookMeta>,
+    /// The rows of any moment from this timestamp on are in this version or came after it; 0: unknown, in
+    /// versions of older programs.
+    pub exact_from_ts: Timestamp,
+    /// Versions that are kept by name, oldest first.
+    pub snapshots: Vec<NamedSnapshot>,
+    /// Other collections whose files versions of this one may name, because it was cloned from them.
+    pub sources: Vec<u64>,
+}
+
+/// A version that is kept until it is dropped by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedSnapshot {
+    /// Name, one of its collection.
+    pub name: String,
+    /// As given.
+    pub description: String,
+    /// The version, which is the one that first told of it.
+    pub version: u64,
+    /// When it was made.
+    pub created_ts: Timestamp,
 }
 
 /// What a flush or compaction puts in place of what.
@@ -221,6 +241,8 @@ pub struct SegmentEdit {
     pub add: Vec<Arc<SegmentMeta>>,
     /// With a flush: the timestamp that is now in the segments.
     pub flushed_ts: Option<Timestamp>,
+    /// With a compaction: the timestamp whose deletes it obeyed.
+    pub exact_from_ts: Timestamp,
 }
 
 impl Manifest {
@@ -237,6 +259,12 @@ impl Manifest {
         let place = place.min(next.segments.len());
         next.segments.splice(place..place, edit.add.iter().cloned());
         next.flushed_ts = edit.flushed_ts.unwrap_or(self.flushed_ts).max(self.flushed_ts);
+        next.exact_from_ts = match self.exact_from_ts {
+            // Older programs obeyed deletes that were only in the log; now they are flushed.
+            0 if next.flushed_ts > self.flushed_ts => next.flushed_ts,
+            0 => 0,
+            known => known.max(edit.exact_from_ts),
+        };
         next
     }
 

@@ -8,8 +8,8 @@ use elanus_proto::disk;
 use prost::Message;
 
 use super::manifest::{
-    CodebookMeta, ColumnBounds, FORMAT_VERSION, FileMeta, IndexInfo, Manifest, PartitionInfo,
-    SegmentMeta, VectorIndexMeta,
+    CodebookMeta, ColumnBounds, FORMAT_VERSION, FileMeta, IndexInfo, Manifest, NamedSnapshot,
+    PartitionInfo, SegmentMeta, VectorIndexMeta,
 };
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Key;
@@ -96,6 +96,18 @@ fn to_disk(m: &Manifest) -> disk::Manifest {
                 mean_error: c.mean_error,
             })
             .collect(),
+        exact_from_ts: m.exact_from_ts,
+        snapshots: m
+            .snapshots
+            .iter()
+            .map(|s| disk::NamedSnapshot {
+                name: s.name.clone(),
+                description: s.description.clone(),
+                version: s.version,
+                created_ts: s.created_ts,
+            })
+            .collect(),
+        sources: m.sources.clone(),
     }
 }
 
@@ -152,6 +164,18 @@ fn from_disk(m: disk::Manifest) -> Result<Manifest> {
                 })
             })
             .collect::<Result<_>>()?,
+        exact_from_ts: m.exact_from_ts,
+        snapshots: m
+            .snapshots
+            .into_iter()
+            .map(|s| NamedSnapshot {
+                name: s.name,
+                description: s.description,
+                version: s.version,
+                created_ts: s.created_ts,
+            })
+            .collect(),
+        sources: m.sources,
     })
 }
 

@@ -355,6 +355,12 @@ impl Segment {
         self.reader().await?.scan(storage_schema).await
     }
 
+    /// The folders in which its files lie: its own, and of a clone's segment another's.
+    pub fn folders(&self) -> Vec<String> {
+        let of_data = self.identity.data.path.rsplit_once('/').map(|(folder, _)| folder.to_string());
+        of_data.into_iter().chain([self.identity.folder.clone()]).collect()
+    }
+
     /// Forgets cached columns; called when the segment leaves the tree.
     pub fn evict(&self) {
         self.files.cache.remove_folder(&self.identity.folder);

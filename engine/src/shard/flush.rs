@@ -68,7 +68,8 @@ impl Shard {
                     .into_iter()
                     .filter(|s| manifest.partitions.iter().any(|p| p.id == s.partition_id))
                     .collect();
-                let edit = SegmentEdit { remove: Vec::new(), add, flushed_ts: Some(flushed_ts) };
+                let flushed_ts = Some(flushed_ts);
+                let edit = SegmentEdit { add, flushed_ts, ..Default::default() };
                 Ok(manifest.with_segments(&edit))
             })
             .await;
@@ -225,6 +226,13 @@ impl Shard {
     ) -> Result<Arc<Manifest>> {
         let no_writers = Some(self.write_gate.clone().write_owned().await);
         self.flush().await?;
+        // All writes before it are in segments, and what the change takes away was there until then.
+        let now = self.context.next_timestamp();
+        let edit = |manifest: &Manifest| {
+            let mut next = edit(manifest)?;
+            (next.flushed_ts, next.exact_from_ts) = (now, now);
+            Ok(next)
+        };
         self.publish(Change { no_writers, ..Default::default() }, edit).await
     }
 }

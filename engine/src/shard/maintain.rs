@@ -58,10 +58,16 @@ impl Shard {
         Ok(())
     }
 
+    fn has_unflushed_deletes(&self) -> bool {
+        let tree = self.tree();
+        let flushed = tree.manifest.flushed_ts;
+        tree.segments.iter().any(|s| s.with_deletes(|d| !d.after(flushed).is_empty()))
+    }
+
     fn views(&self) -> Vec<SegmentView> {
         let tree = self.tree();
         let compacting = self.compacting.lock();
-        let at = self.visible_ts();
+        let at = self.visible_ts().min(tree.manifest.flushed_ts);
         let deleted =
             |id: u64| tree.segment(id).map_or(0, |s| s.with_deletes(|d| d.len_at(at))) as u64;
         let mut views = plan::views(&tree.manifest, deleted);
@@ -83,6 +89,10 @@ impl Shard {
         mode: CompactMode,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<CompactReport> {
+        if self.has_unflushed_deletes() {
+            // What was deleted before the call is to be gone after it.
+            self.flush().await?;
+        }
         let mut report = CompactReport {
             segments_before: self.tree().segments.len() as u64,
             ..Default::default()
@@ -172,7 +182,8 @@ impl Shard {
         }
         let begun = self.begin_segment();
         let id = begun.id;
-        let at = self.visible_ts();
+        // Deletes that are not flushed stay: each version is exact at its own flushed timestamp.
+        let at = self.visible_ts().min(tree.manifest.flushed_ts);
         let now = self.context.clock.now_ms();
         let ttl = tree.manifest.ttl_ms();
         let expire_before = ttl.map_or(0, |ttl| time::from_millis(now.saturating_sub(ttl)));
@@ -197,7 +208,8 @@ impl Shard {
         let new_rows = laid.as_ref().map_or(&[][..], |laid| &laid.rows);
         let row_maps = Gathered::row_maps(&gathered.origins, new_rows, &inputs);
         let level = inputs.iter().map(|s| s.identity.level).max().unwrap_or(0) + 1;
-        let mut edit = SegmentEdit { remove: job.inputs.clone(), ..Default::default() };
+        let mut edit =
+            SegmentEdit { remove: job.inputs.clone(), exact_from_ts: at, ..Default::default() };
         change.writing.push(begun);
         change.compacting = Some(claim);
         if let Some(laid) = &laid {

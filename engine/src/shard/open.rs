@@ -50,8 +50,6 @@ pub struct Shard {
     next_segment_id: AtomicU64,
     /// Numbers of segments that a job is writing.
     writing: Mutex<HashSet<u64>>,
-    /// Segments that left the tree but may have readers.
-    retired: Mutex<Vec<std::sync::Weak<Segment>>>,
     trouble: Mutex<Option<Error>>,
 }
 
@@ -124,7 +122,6 @@ impl Shard {
             compacting: Mutex::default(),
             next_segment_id: AtomicU64::new(next),
             writing: Mutex::default(),
-            retired: Mutex::default(),
             trouble: Mutex::default(),
             context,
         };
@@ -211,7 +208,7 @@ impl Shard {
 
     pub(super) fn retire(&self, segment: &Arc<Segment>) {
         segment.evict();
-        self.retired.lock().push(Arc::downgrade(segment));
+        self.context.in_use.hold(segment);
     }
 
     /// Keeps the newest failure of background work, for those who wait for it.
@@ -242,7 +239,10 @@ impl Shard {
         let (remove, kept_young) = {
             // While a version is being published, its files are not named yet.
             let _publishing = self.publish_lock.lock().await;
-            let findings = gc::find(bucket, self.collection_id, settings, now).await?;
+            let mut findings = gc::find(bucket, self.collection_id, settings, now).await?;
+            let in_use = &self.context.in_use;
+            let clones = in_use.named_by_clones(bucket, self.collection_id, settings, now).await?;
+            findings.named.extend(clones);
             // After the listing: what a job has begun since is not in it.
             let folders = self.folders_in_use();
             let in_use = |path: &str| match codebooks::version_in_path(path) {
@@ -258,14 +258,12 @@ impl Shard {
         gc::remove(bucket, remove, kept_young).await
     }
 
-    /// Folders of segments that have left the tree but have readers, or that a job is writing.
+    /// Folders of segments that have readers, or that a job is writing.
     fn folders_in_use(&self) -> HashSet<String> {
-        let mut retired = self.retired.lock();
-        retired.retain(|segment| segment.strong_count() > 0);
-        let live = retired.iter().filter_map(std::sync::Weak::upgrade);
+        let mut folders = self.context.in_use.folders();
         let writing = self.writing.lock();
-        let writing = writing.iter().map(|id| Manifest::segment_folder(self.collection_id, *id));
-        live.map(|s| s.identity.folder.clone()).chain(writing).collect()
+        folders.extend(writing.iter().map(|id| Manifest::segment_folder(self.collection_id, *id)));
+        folders
     }
 
     /// Removes the log of a dropped collection and lets go of its memory.
