@@ -187,7 +187,8 @@ impl Shard {
     pub(super) fn pin(&self) -> (Arc<Tree>, Timestamp) {
         loop {
             let tree = self.tree();
-            let at = self.visible_ts();
+            // A change that let no writer in may be newer than the newest write.
+            let at = self.visible_ts().max(tree.manifest.flushed_ts);
             if Arc::ptr_eq(&tree, &self.tree()) {
                 return (tree, at);
             }
