@@ -56,6 +56,8 @@ pub mod code {
     pub const FIELD_NOT_FOUND: i32 = 1700;
     /// Not a name for a field.
     pub const FIELD_NAME: i32 = 1701;
+    /// No such snapshot.
+    pub const SNAPSHOT_NOT_FOUND: i32 = 2600;
     /// Anything else.
     pub const UNEXPECTED: i32 = 65535;
 }
@@ -222,6 +224,7 @@ impl From<Error> for Failure {
             (K::NotFound, S::Partition) => Self::new(code::PARTITION_NOT_FOUND, reason),
             (K::NotFound, S::Alias) => Self::new(code::ALIAS_NOT_FOUND, reason),
             (K::NotFound, S::Index) => Self::new(code::INDEX_NOT_FOUND, reason),
+            (K::NotFound, S::Snapshot) => Self::new(code::SNAPSHOT_NOT_FOUND, reason),
             (K::NotFound, S::Field) => Self::new(code::FIELD_NOT_FOUND, reason),
             (K::NotFound, S::Store) => Self::new(code::IO_FAILED, reason),
             (K::LimitExceeded, S::Database) => Self::new(code::DATABASE_LIMIT, reason),
@@ -241,6 +244,7 @@ impl From<Error> for Failure {
                 | S::Expression
                 | S::Setting
                 | S::Store
+                | S::Snapshot
                 | S::Request,
             )
             | (
@@ -253,6 +257,7 @@ impl From<Error> for Failure {
                 | S::Expression
                 | S::Setting
                 | S::Store
+                | S::Snapshot
                 | S::Request,
             )
             | (
@@ -265,6 +270,7 @@ impl From<Error> for Failure {
                 | S::Expression
                 | S::Setting
                 | S::Store
+                | S::Snapshot
                 | S::Request,
             )
             | (K::FailedPrecondition, _) => Self::parameter(reason),
@@ -289,6 +295,7 @@ mod tests {
             (Error::not_found(Subject::Collection, "x"), 100, ErrorCode::CollectionNotExists),
             (Error::not_found(Subject::Partition, "x"), 200, ErrorCode::MetaFailed),
             (Error::not_found(Subject::Index, "x"), 700, ErrorCode::IndexNotExist),
+            (Error::not_found(Subject::Snapshot, "x"), 2600, ErrorCode::UnexpectedError),
             (Error::not_found(Subject::Database, "x"), 800, ErrorCode::UnexpectedError),
             (Error::not_found(Subject::Alias, "x"), 1600, ErrorCode::UnexpectedError),
             (Error::invalid(Subject::Expression, "x"), 1100, ErrorCode::IllegalArgument),

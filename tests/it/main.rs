@@ -12,6 +12,7 @@ mod harness;
 mod layers;
 mod limits;
 mod model;
+mod past;
 mod recovery;
 mod s3;
 mod scalar_index;

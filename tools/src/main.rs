@@ -1,4 +1,4 @@
-//! `elanus`: serve, demo, sql, inspect, compact, verify, gc. Data goes to standard output, everything
+//! `elanus`: serve, demo, sql, inspect, compact, verify, repair, gc. Data goes to standard output, everything
 //! else to standard error; the exit code is 0 only when all went well.
 
 mod args;

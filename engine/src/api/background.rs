@@ -135,7 +135,15 @@ impl Engine {
             if self.inner.names.read().collections.contains_key(&id) {
                 continue;
             }
-            gc::collect(bucket, id, settings, context.clock.now_ms(), |_| false).await?;
+            let now = context.clock.now_ms();
+            let in_use = &context.in_use;
+            let named = in_use.named_by_clones(bucket, id, settings, now).await?;
+            let folders = in_use.folders();
+            let needed = |path: &str| {
+                named.contains(path)
+                    || path.rsplit_once('/').is_some_and(|(f, _)| folders.contains(f))
+            };
+            gc::collect(bucket, id, settings, now, needed).await?;
         }
         Ok(())
     }

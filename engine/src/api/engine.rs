@@ -19,6 +19,7 @@ use crate::lsm::commit;
 use crate::lsm::manifest::{FORMAT_VERSION, Manifest, PartitionInfo};
 use crate::segment::files::SegmentFiles;
 use crate::shard::context::StoreContext;
+use crate::shard::in_use::InUse;
 use crate::shard::open::Shard;
 use crate::storage::bucket::Bucket;
 use crate::storage::catalog::{Catalog, CatalogContent, DatabaseRecord};
@@ -170,6 +171,7 @@ impl Engine {
             writer_id: Some(holder),
             lease,
             memtable_bytes: AtomicUsize::new(0),
+            in_use: InUse::default(),
             work: Arc::default(),
             settings: options.settings,
         });
@@ -311,6 +313,7 @@ impl Engine {
             next.dropped = true;
             next.aliases.clear();
             next.segments.clear();
+            next.snapshots.clear();
             Ok(next)
         };
         collection.shard.alter(edit).await?;
@@ -421,6 +424,9 @@ fn first_manifest(
         released: false,
         dropped: false,
         codebooks: Vec::new(),
+        exact_from_ts: created_ts,
+        snapshots: Vec::new(),
+        sources: Vec::new(),
     }
 }
 
@@ -584,6 +590,7 @@ async fn open_collections(
             catalog.remove_collection(*id)?;
             continue;
         }
+        context.in_use.note_clone(*id, &head.sources);
         let shard = Shard::open(context.clone(), Arc::new(head)).await?;
         collections.insert(*id, Collection::new(Arc::new(shard)));
     }

@@ -11,6 +11,7 @@ use crate::core::time::TimestampOracle;
 use crate::lsm::commit;
 use crate::segment::files::SegmentFiles;
 use crate::shard::context::StoreContext;
+use crate::shard::in_use::InUse;
 use crate::shard::open::Shard;
 use crate::storage::bucket::Bucket;
 use crate::storage::lease::WriterLease;
@@ -44,6 +45,7 @@ impl MaintenanceEngine {
             writer_id: None,
             lease,
             memtable_bytes: AtomicUsize::new(0),
+            in_use: InUse::default(),
             work: Arc::default(),
             settings,
         });

@@ -144,13 +144,23 @@ pub struct GcSettings {
     pub interval_ms: u64,
     /// A file is removed when it has been useless for this long.
     pub grace_ms: u64,
+    /// Versions of a collection can be read `AS OF` a time for this long after they were replaced, at least
+    /// for `grace_ms`. More: deleted and merged rows keep their disk for longer.
+    pub retention_ms: u64,
     /// Manifest versions that are kept besides the newest.
     pub keep_manifests: usize,
 }
 
 impl Default for GcSettings {
     fn default() -> Self {
-        Self { interval_ms: 30_000, grace_ms: 60_000, keep_manifests: 8 }
+        Self { interval_ms: 30_000, grace_ms: 60_000, retention_ms: 0, keep_manifests: 8 }
+    }
+}
+
+impl GcSettings {
+    /// How long a version protects its files after it was replaced.
+    pub fn kept_ms(&self) -> u64 {
+        self.grace_ms.max(self.retention_ms)
     }
 }
 

@@ -17,7 +17,6 @@ use crate::index::cluster::coverage::Coverage;
 use crate::index::cluster::{self, Codebook, CodedRows, RowCoder};
 use crate::segment::files::SegmentFiles;
 use crate::segment::writer::{SegmentWriter, Written};
-use crate::storage::frame;
 
 /// Rows of a written batch: a multiple of a code block.
 const BATCH_ROWS: usize = 8_192;
@@ -68,7 +67,7 @@ pub struct Laid {
     pub written: Written,
     /// Its indexes.
     pub indexes: Vec<VectorIndexMeta>,
-    /// The codes in memory, by file.
+    /// The codes in memory, by field.
     pub coded: Vec<(String, Arc<CodedRows>)>,
     /// New row of each row of each batch.
     pub rows: Vec<Vec<u32>>,
@@ -177,7 +176,7 @@ async fn put_codes(
         let Some(codes) = codes else { continue };
         let bytes = codes.encode(field.book.version);
         let name = codes_file(&field.field);
-        let file = FileMeta { name, size_bytes: bytes.len() as u64, xxh3: frame::checksum(&bytes) };
+        let file = FileMeta::of(name, &bytes);
         order
             .files
             .bucket
@@ -188,7 +187,7 @@ async fn put_codes(
             codebook_version: field.book.version,
             file,
         });
-        kept.push((codes_file(&field.field), Arc::new(codes)));
+        kept.push((field.field.name.clone(), Arc::new(codes)));
     }
     Ok((indexes, kept))
 }

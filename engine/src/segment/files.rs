@@ -11,9 +11,11 @@ use super::cache::ColumnCache;
 use crate::core::error::{Error, Result};
 use crate::core::runtime;
 use crate::storage::bucket::Bucket;
+use crate::storage::checked::CheckedStore;
 
-/// Read block on a local disk: rows are taken one by one, neighbours are few.
-const LOCAL_BLOCK_BYTES: usize = 4 << 10;
+/// Read block on a local disk: rows are taken one by one, neighbours are few. A block is checked whole, so a
+/// smaller one would save nothing.
+const LOCAL_BLOCK_BYTES: usize = crate::storage::blocks::BLOCK_BYTES as usize;
 /// Read block on an object store: a request costs more than the bytes.
 const REMOTE_BLOCK_BYTES: usize = 64 << 10;
 /// Memory for decoded metadata of Lance files.
@@ -25,6 +27,7 @@ pub struct SegmentFiles {
     pub bucket: Bucket,
     /// Columns in memory.
     pub cache: ColumnCache,
+    pub(super) checked: Arc<CheckedStore>,
     pub(super) store: Arc<LanceStore>,
     pub(super) scheduler: Arc<ScanScheduler>,
     pub(super) metadata_cache: LanceCache,
@@ -45,8 +48,9 @@ impl SegmentFiles {
         // object_store instead, which syncs the file and its folder.
         let url = Url::parse("file-object-store:///")
             .map_err(|e| Error::internal(format!("a fixed URL: {e}")))?;
+        let checked = Arc::new(CheckedStore::new(bucket.store().clone()));
         let store = Arc::new(LanceStore::new(
-            bucket.store().clone(),
+            checked.clone(),
             url,
             Some(block),
             None,
@@ -61,6 +65,7 @@ impl SegmentFiles {
         Ok(Self {
             bucket,
             cache: ColumnCache::new(cache_bytes),
+            checked,
             store,
             scheduler,
             metadata_cache: LanceCache::with_capacity(METADATA_CACHE_BYTES),

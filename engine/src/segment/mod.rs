@@ -2,6 +2,7 @@
 
 pub mod bounds;
 pub mod cache;
+mod damage;
 pub mod files;
 pub mod keys;
 pub mod reader;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 
@@ -26,9 +28,13 @@ use crate::segment::cache::Column;
 use crate::segment::files::SegmentFiles;
 use crate::segment::keys::SegmentKeys;
 use crate::segment::reader::SegmentReader;
+use crate::storage::bucket::Bucket;
+use crate::storage::frame;
 
 /// Name of the Lance file in a segment's folder.
 pub const DATA_FILE: &str = "data.lance";
+/// Name of the file with the checksums of the Lance file's blocks.
+pub const SUMS_FILE: &str = "data.sums";
 /// Name of the key index in a segment's folder.
 pub const KEYS_FILE: &str = "pk.idx";
 
@@ -37,7 +43,7 @@ pub const KEYS_FILE: &str = "pk.idx";
 pub struct SegmentIdentity {
     /// Number within the collection.
     pub id: u64,
-    /// Folder in the bucket.
+    /// Its folder in the bucket, by which its columns are kept in memory. A clone's files lie in another's.
     pub folder: String,
     /// Partition of all its rows.
     pub partition_id: u64,
@@ -51,14 +57,38 @@ pub struct SegmentIdentity {
     pub max_ts: Timestamp,
     /// Smallest and largest key.
     pub key_range: Option<(Key, Key)>,
-    /// Bytes of the data file, as the manifest says.
-    pub data_bytes: u64,
-    /// XXH3-64 of the data file, as the manifest says.
-    pub data_xxh3: u64,
-    /// XXH3-64 of the key index, as the manifest says.
-    pub keys_xxh3: u64,
+    /// Primary key column.
+    pub key_column: String,
+    /// The Lance file.
+    pub data: SegmentFile,
+    /// Checksums of its blocks; none in segments of older versions.
+    pub sums: Option<SegmentFile>,
+    /// The key index.
+    pub keys: SegmentFile,
     /// Codes of its vectors.
     pub codes: Vec<CodesFile>,
+}
+
+/// A file, as the manifest says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// Path in the bucket.
+    pub path: String,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// XXH3-64 of all bytes.
+    pub xxh3: u64,
+}
+
+impl SegmentFile {
+    /// Reads it whole and compares it with the manifest.
+    pub(crate) async fn read(&self, bucket: &Bucket) -> Result<Bytes> {
+        let bytes = bucket.get(&self.path).await?;
+        if frame::checksum(&bytes) != self.xxh3 {
+            return Err(Error::corrupted(&self.path, "its checksum is not the manifest's"));
+        }
+        Ok(bytes)
+    }
 }
 
 /// The codes of a vector field, as the manifest says.
@@ -68,10 +98,8 @@ pub struct CodesFile {
     pub field: String,
     /// Codebook that they belong to.
     pub codebook_version: u64,
-    /// Name in the segment's folder.
-    pub name: String,
-    /// XXH3-64 of the file.
-    pub xxh3: u64,
+    /// The file.
+    pub file: SegmentFile,
 }
 
 /// A sealed segment in use: its identity, its open files and its delete set in memory.
@@ -117,14 +145,31 @@ impl Segment {
     /// The key index, read on first use.
     pub async fn keys(&self) -> Result<Arc<SegmentKeys>> {
         let load = || async {
-            let path = format!("{}/{KEYS_FILE}", self.identity.folder);
-            let bytes = self.files.bucket.get(&path).await?;
-            if crate::storage::frame::checksum(&bytes) != self.identity.keys_xxh3 {
-                return Err(Error::corrupted(path, "its checksum is not the manifest's"));
+            match self.read_keys().await {
+                Ok(keys) => Ok(Arc::new(keys)),
+                Err(e) if !is_damage(&e) => Err(e),
+                Err(e) => {
+                    tracing::warn!("{e}; the keys are read from the rows instead");
+                    self.keys_of_rows().await.map(Arc::new)
+                }
             }
-            SegmentKeys::decode(&bytes, &path).map(Arc::new)
         };
         self.keys.get_or_try_init(load).await.cloned()
+    }
+
+    async fn read_keys(&self) -> Result<SegmentKeys> {
+        let file = &self.identity.keys;
+        let keys = SegmentKeys::decode(&file.read(&self.files.bucket).await?, &file.path)?;
+        if keys.rows().len() != self.identity.rows || keys.range() != self.identity.key_range {
+            return Err(Error::corrupted(&file.path, "its keys are not those of the manifest"));
+        }
+        Ok(keys)
+    }
+
+    /// The key index made anew: it is derived.
+    async fn keys_of_rows(&self) -> Result<SegmentKeys> {
+        let parts = self.reader().await?.read_stored(&self.identity.key_column).await?;
+        SegmentKeys::build(&Keys::from_array(join_parts(&parts)?.as_ref())?)
     }
 
     /// The key index if it has been read.
@@ -140,11 +185,12 @@ impl Segment {
     /// Codes of a field under their codebook, through the cache. None if the file is damaged or gone: it
     /// is derived, so its rows are scanned instead, and a compaction or repair makes it anew.
     pub async fn codes(&self, file: &CodesFile, book: &Codebook) -> Option<Arc<CodedRows>> {
-        let key = (self.identity.folder.clone(), file.name.clone());
+        let path = &file.file.path;
+        let key = (self.identity.folder.clone(), path.clone());
         if let Some(codes) = self.files.cache.get_codes(&key) {
             return Some(codes);
         }
-        if self.broken.lock().contains(&file.name) {
+        if self.broken.lock().contains(path) {
             return None;
         }
         match self.read_codes(file, book).await {
@@ -155,8 +201,8 @@ impl Segment {
             }
             Err(e) => {
                 tracing::warn!("{e}; the segment is scanned without its vector index");
-                if matches!(e.kind, ErrorKind::Corrupted | ErrorKind::NotFound) {
-                    self.broken.lock().push(file.name.clone());
+                if is_damage(&e) {
+                    self.broken.lock().push(path.clone());
                 }
                 None
             }
@@ -164,14 +210,16 @@ impl Segment {
     }
 
     async fn read_codes(&self, file: &CodesFile, book: &Codebook) -> Result<CodedRows> {
-        let path = format!("{}/{}", self.identity.folder, file.name);
-        let bytes = self.files.bucket.get(&path).await?;
-        CodedRows::decode(&bytes, book, self.identity.rows, &path)
+        let bytes = file.file.read(&self.files.bucket).await?;
+        CodedRows::decode(&bytes, book, self.identity.rows, &file.file.path)
     }
 
     /// Keeps codes that were just made.
-    pub fn keep_codes(&self, name: &str, codes: Arc<CodedRows>) {
-        self.files.cache.put_codes((self.identity.folder.clone(), name.to_string()), codes);
+    pub fn keep_codes(&self, field: &str, codes: Arc<CodedRows>) {
+        if let Some(file) = self.codes_file(field) {
+            let key = (self.identity.folder.clone(), file.file.path.clone());
+            self.files.cache.put_codes(key, codes);
+        }
     }
 
     /// Forgets codes that are held elsewhere by now.
@@ -228,12 +276,12 @@ impl Segment {
     }
 
     async fn reader(&self) -> Result<&SegmentReader> {
-        let path = format!("{}/{DATA_FILE}", self.identity.folder);
-        let open = || SegmentReader::open(&self.files, path, self.identity.data_bytes);
+        let SegmentIdentity { data, sums, .. } = &self.identity;
+        let open = || SegmentReader::open(&self.files, data, sums.as_ref());
         let reader = self.reader.get_or_try_init(open).await?;
         if reader.rows() != self.identity.rows {
             return Err(Error::corrupted(
-                format!("{}/{DATA_FILE}", self.identity.folder),
+                &data.path,
                 format!("it has {} rows, the manifest says {}", reader.rows(), self.identity.rows),
             ));
         }
@@ -315,20 +363,21 @@ impl Segment {
         self.reader().await?.scan(storage_schema).await
     }
 
-    /// Reads the whole data file and compares its checksum with the manifest's.
-    pub async fn check_data(&self) -> Result<()> {
-        let path = format!("{}/{DATA_FILE}", self.identity.folder);
-        let (size, sum) = self.files.bucket.fingerprint(&path).await?;
-        if (size, sum) != (self.identity.data_bytes, self.identity.data_xxh3) {
-            return Err(Error::corrupted(path, "its checksum is not the manifest's"));
-        }
-        Ok(())
+    /// The folders in which its files lie: its own, and of a clone's segment another's.
+    pub fn folders(&self) -> Vec<String> {
+        let of_data = self.identity.data.path.rsplit_once('/').map(|(folder, _)| folder.to_string());
+        of_data.into_iter().chain([self.identity.folder.clone()]).collect()
     }
 
     /// Forgets cached columns; called when the segment leaves the tree.
     pub fn evict(&self) {
         self.files.cache.remove_folder(&self.identity.folder);
     }
+}
+
+/// Whether a file is to blame, and not the store.
+pub(crate) fn is_damage(e: &Error) -> bool {
+    matches!(e.kind, ErrorKind::Corrupted | ErrorKind::NotFound)
 }
 
 fn is_vector(data_type: &DataType) -> bool {

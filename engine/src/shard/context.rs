@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::in_use::InUse;
 use crate::core::error::{Error, Result};
 use crate::core::runtime::{Clock, CpuPools};
 use crate::core::settings::Settings;
@@ -32,6 +33,8 @@ pub struct StoreContext {
     pub lease: WriterLease,
     /// Bytes in all memtables.
     pub memtable_bytes: AtomicUsize,
+    /// Files that readers or clones need though their own collection does not name them.
+    pub in_use: InUse,
     /// Wakes the maintenance task.
     pub work: Arc<tokio::sync::Notify>,
 }

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute;
 
 use super::memtable::{Memtable, MemtableUnit};
-use super::open::{Shard, make_segment};
+use super::open::{SegmentPlace, Shard, make_segment};
 use super::publish::{Carry, Change, Source};
 use crate::core::error::Result;
 use crate::core::rowset::DeleteSet;
@@ -16,7 +16,7 @@ use crate::core::time::Timestamp;
 use crate::lsm::compact::DROPPED;
 use crate::lsm::layout::{self, Laid, LayoutOrder, Rows};
 use crate::lsm::manifest::{ColumnBounds, FileMeta, Manifest, SegmentEdit, SegmentMeta};
-use crate::segment::{DATA_FILE, KEYS_FILE, Segment};
+use crate::segment::{DATA_FILE, KEYS_FILE, SUMS_FILE, Segment};
 
 impl Shard {
     /// Freezes the active memtable and flushes all frozen ones: every row acknowledged before the call is
@@ -73,7 +73,8 @@ impl Shard {
                     .into_iter()
                     .filter(|s| manifest.partitions.iter().any(|p| p.id == s.partition_id))
                     .collect();
-                let edit = SegmentEdit { remove: Vec::new(), add, flushed_ts: Some(flushed_ts) };
+                let flushed_ts = Some(flushed_ts);
+                let edit = SegmentEdit { add, flushed_ts, ..Default::default() };
                 Ok(manifest.with_segments(&edit))
             })
             .await;
@@ -178,6 +179,7 @@ impl Shard {
             name: name.into(),
             size_bytes,
             xxh3,
+            owner: None,
         };
         let meta = SegmentMeta {
             id,
@@ -187,6 +189,7 @@ impl Shard {
             min_ts: written.min_ts,
             max_ts: written.max_ts,
             data: file(DATA_FILE, written.data),
+            sums: Some(file(SUMS_FILE, written.sums_file)),
             keys: file(KEYS_FILE, written.keys_file),
             deletes: None,
             deleted_rows: 0,
@@ -203,17 +206,11 @@ impl Shard {
             key_range: written.keys.range(),
             indexes: laid.indexes.clone(),
         };
-        let schema = manifest.schema.to_storage_arrow();
-        let segment = make_segment(
-            &self.context,
-            self.collection_id,
-            &meta,
-            &schema,
-            DeleteSet::default(),
-            Some(written.keys.clone()),
-        );
-        for (file, codes) in &laid.coded {
-            segment.keep_codes(file, codes.clone());
+        let keys = Some(written.keys.clone());
+        let place = SegmentPlace::of(manifest);
+        let segment = make_segment(&self.context, &place, &meta, DeleteSet::default(), keys);
+        for (field, codes) in &laid.coded {
+            segment.keep_codes(field, codes.clone());
         }
         (meta, segment)
     }
@@ -235,6 +232,13 @@ impl Shard {
         let no_writers = Some(self.write_gate.clone().write_owned().await);
         self.flush().await?;
         runtime::gate("alter.flushed").await;
+        // All writes before it are in segments, and what the change takes away was there until then.
+        let now = self.context.next_timestamp();
+        let edit = |manifest: &Manifest| {
+            let mut next = edit(manifest)?;
+            (next.flushed_ts, next.exact_from_ts) = (now, now);
+            Ok(next)
+        };
         self.publish(Change { no_writers, ..Default::default() }, edit).await
     }
 }

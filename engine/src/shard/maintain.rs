@@ -11,7 +11,7 @@ use crate::core::time;
 use crate::lsm::compact::{Gathered, MergeOrder, gather};
 use crate::lsm::layout::{self, LayoutOrder};
 use crate::lsm::manifest::{IndexInfo, Manifest, SegmentEdit};
-use crate::lsm::plan::{self, Job, SegmentView};
+use crate::lsm::plan::{self, Job, Reason, SegmentView};
 use crate::segment::Segment;
 
 /// How much a compaction is to do.
@@ -81,10 +81,16 @@ impl Shard {
         }
     }
 
+    fn has_unflushed_deletes(&self) -> bool {
+        let tree = self.tree();
+        let flushed = tree.manifest.flushed_ts;
+        tree.segments.iter().any(|s| s.with_deletes(|d| !d.after(flushed).is_empty()))
+    }
+
     fn views(&self) -> Vec<SegmentView> {
         let tree = self.tree();
         let compacting = self.compacting.lock();
-        let at = self.visible_ts();
+        let at = self.visible_ts().min(tree.manifest.flushed_ts);
         let deleted =
             |id: u64| tree.segment(id).map_or(0, |s| s.with_deletes(|d| d.len_at(at))) as u64;
         let mut views = plan::views(&tree.manifest, deleted);
@@ -106,6 +112,10 @@ impl Shard {
         mode: CompactMode,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<CompactReport> {
+        if self.has_unflushed_deletes() {
+            // What was deleted before the call is to be gone after it.
+            self.flush().await?;
+        }
         let mut report = CompactReport {
             segments_before: self.tree().segments.len() as u64,
             ..Default::default()
@@ -139,6 +149,37 @@ impl Shard {
         self.merge_and_publish(job, claim, report, progress).await
     }
 
+    /// Merges one segment alone: its derived files are made anew.
+    pub async fn rewrite(self: &Arc<Self>, id: u64) -> Result<()> {
+        let partition_id = match self.tree().segment(id) {
+            Some(segment) => segment.identity.partition_id,
+            None => return Ok(()),
+        };
+        let job = Job { inputs: vec![id], partition_id, reason: Reason::Asked };
+        self.run_job(&job, &mut CompactReport::default(), &|_| {}).await
+    }
+
+    /// Takes codebooks out of the manifest, by field and version, unless a segment names them; tells how
+    /// many went. No flush or compaction may be under way with them.
+    pub async fn forget_codebooks(self: &Arc<Self>, books: &[(String, u64)]) -> Result<u64> {
+        let before = self.tree().manifest.codebooks.len();
+        let edit = |manifest: &Manifest| {
+            let named = |field: &str, version: u64| {
+                let mut indexes = manifest.segments.iter().flat_map(|s| &s.indexes);
+                indexes.any(|i| i.field == field && i.codebook_version == version)
+            };
+            let goes = |field: &str, version: u64| {
+                books.iter().any(|b| (b.0.as_str(), b.1) == (field, version))
+                    && !named(field, version)
+            };
+            let mut next = manifest.clone();
+            next.codebooks.retain(|c| !goes(&c.field, c.version));
+            Ok(next)
+        };
+        let after = self.alter(edit).await?.codebooks.len();
+        Ok((before - after) as u64)
+    }
+
     /// Claims segments for a compaction; none if another one has one of them.
     fn claim(self: &Arc<Self>, inputs: &[u64]) -> Option<Claim> {
         let mut compacting = self.compacting.lock();
@@ -164,7 +205,8 @@ impl Shard {
         }
         let begun = self.begin_segment();
         let id = begun.id;
-        let at = self.visible_ts();
+        // Deletes that are not flushed stay: each version is exact at its own flushed timestamp.
+        let at = self.visible_ts().min(tree.manifest.flushed_ts);
         let now = self.context.clock.now_ms();
         let ttl = tree.manifest.ttl_ms();
         let expire_before = ttl.map_or(0, |ttl| time::from_millis(now.saturating_sub(ttl)));
@@ -191,7 +233,8 @@ impl Shard {
         let new_rows = laid.as_ref().map_or(&[][..], |laid| &laid.rows);
         let row_maps = Gathered::row_maps(&gathered.origins, new_rows, &inputs);
         let level = inputs.iter().map(|s| s.identity.level).max().unwrap_or(0) + 1;
-        let mut edit = SegmentEdit { remove: job.inputs.clone(), ..Default::default() };
+        let mut edit =
+            SegmentEdit { remove: job.inputs.clone(), exact_from_ts: at, ..Default::default() };
         change.writing.push(begun);
         change.compacting = Some(claim);
         if let Some(laid) = &laid {

@@ -181,12 +181,9 @@ impl Shard {
                 continue;
             }
             let bytes = frame::seal(&segment.with_deletes(|d| d.encode(at)));
-            let file = FileMeta {
-                name: format!("deletes.{version}.{:016x}", runtime::random_id()),
-                size_bytes: bytes.len() as u64,
-                xxh3: frame::checksum(&bytes),
-            };
-            let path = format!("{}/{}", segment.identity.folder, file.name);
+            let name = format!("deletes.{version}.{:016x}", runtime::random_id());
+            let file = FileMeta::of(name, &bytes);
+            let path = file.in_segment(self.collection_id, slot.id);
             self.context.files.bucket.put_fresh(&path, bytes.into()).await?;
             let meta = SegmentMeta {
                 deletes: Some(file),

@@ -11,6 +11,7 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use super::joins::Joins;
 use super::memtable::Chunk;
 use super::open::Shard;
+use super::tree::Tree;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::filter::{RowFilter, UnitStats};
 use crate::core::key::Keys;
@@ -133,41 +134,58 @@ impl Shard {
     /// A snapshot that sees every write acknowledged before this call.
     pub fn snapshot(&self) -> Snapshot {
         let (tree, at) = self.pin();
-        let exists = |p: u64| tree.manifest.partitions.iter().any(|known| known.id == p);
         let mut units = Vec::new();
         for segment in &tree.segments {
             let alive = segment.alive_at(at);
             let partition_id = segment.identity.partition_id;
             units.push(Unit { source: UnitSource::Segment(segment.clone()), partition_id, alive });
         }
-        for memtable in tree.frozen.iter().chain([&tree.active]) {
-            for unit in memtable.units_at(at) {
-                let partition_id = unit.chunk.partition_id;
-                let source = UnitSource::Chunk(unit.chunk);
-                units.push(Unit { source, partition_id, alive: unit.alive });
-            }
-        }
+        units.extend(memtable_units(&tree, at));
+        self.snapshot_of(tree.manifest.clone(), at, units, self.context.clock.now_ms())
+    }
+
+    /// A snapshot of units; rows past their time to live at `now_ms` are left out.
+    pub(super) fn snapshot_of(
+        &self,
+        manifest: Arc<Manifest>,
+        at: Timestamp,
+        mut units: Vec<Unit>,
+        now_ms: u64,
+    ) -> Snapshot {
+        let exists = |p: u64| manifest.partitions.iter().any(|known| known.id == p);
         units.retain(|u| u.alive.count() > 0 && exists(u.partition_id));
-        let now = self.context.clock.now_ms();
-        let expire = tree.manifest.ttl_ms().map(|ttl| time::from_millis(now.saturating_sub(ttl)));
-        let schema = &tree.manifest.schema;
+        let expire = manifest.ttl_ms().map(|ttl| time::from_millis(now_ms.saturating_sub(ttl)));
+        let schema = &manifest.schema;
         let key_column =
             schema.fields.get(self.key_column).map(|f| f.name.clone()).unwrap_or_default();
         Snapshot {
             inner: Arc::new(Inner {
                 at,
-                info: CollectionInfo::from(tree.manifest.as_ref()),
+                info: CollectionInfo::from(manifest.as_ref()),
                 units,
                 columns: schema.to_storage_arrow(),
                 expire_before: expire.unwrap_or(0),
                 key_column,
-                manifest: tree.manifest.clone(),
+                manifest: manifest.clone(),
                 codebooks: self.codebooks.clone(),
                 joins: self.joins.clone(),
                 pools: self.context.pools.clone(),
             }),
         }
     }
+}
+
+/// The rows of a tree's memtables at a timestamp.
+pub(super) fn memtable_units(tree: &Tree, at: Timestamp) -> Vec<Unit> {
+    let memtables = tree.frozen.iter().chain([&tree.active]);
+    let units = memtables.flat_map(|memtable| memtable.units_at(at));
+    units
+        .map(|unit| Unit {
+            partition_id: unit.chunk.partition_id,
+            source: UnitSource::Chunk(unit.chunk),
+            alive: unit.alive,
+        })
+        .collect()
 }
 
 impl Unit {
