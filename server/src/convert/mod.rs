@@ -3,6 +3,7 @@
 pub mod columns;
 pub mod ids;
 pub mod params;
+pub mod place;
 pub mod placeholder;
 pub mod results;
 pub mod schema;

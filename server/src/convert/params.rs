@@ -1,5 +1,6 @@
 //! Lists of key and value: flattening them, and what search and query read from them.
 
+mod order;
 mod search;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use serde_json::Value;
 
 use super::{invalid, mismatch};
 use crate::status::Failure;
-pub use search::{Grouping, IteratorPage, SearchParams, Window, rank_window};
+pub use order::{Asker, OrderKey, order_keys, split as split_order};
+pub use search::{Grouping, IteratorPage, SearchParams, Window, grouping, rank_window};
 
 /// The pairs as a map; a later pair wins.
 pub fn to_map(pairs: &[KeyValuePair]) -> BTreeMap<String, String> {

@@ -34,6 +34,13 @@ pub fn to_wire(
     field_to_wire(collection.field(name)?, array)
 }
 
+/// A column of JSON texts that is no field; nulls are told by flags.
+pub fn json_to_wire(name: &str, array: &ArrayRef) -> Result<FieldData, Failure> {
+    let valid_data = (0..array.len()).map(|row| array.is_valid(row)).collect();
+    let data = scalar_data(&DataType::Json, array)?;
+    Ok(FieldData { valid_data, ..scalar(name, WireType::Json, data) })
+}
+
 fn field_to_wire(field: &FieldSchema, array: &ArrayRef) -> Result<FieldData, Failure> {
     let valid_data = if field.nullable {
         (0..array.len()).map(|row| array.is_valid(row)).collect()
