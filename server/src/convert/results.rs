@@ -5,7 +5,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    ArrowPrimitiveType, DataType as ArrowType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
 };
 use elanus_engine::core::schema::{CollectionSchema, DYNAMIC_FIELD, DataType, FieldSchema};
 use elanus_proto::schema::field_data::Field as Payload;
@@ -39,6 +39,33 @@ pub fn json_to_wire(name: &str, array: &ArrayRef) -> Result<FieldData, Failure> 
     let valid_data = (0..array.len()).map(|row| array.is_valid(row)).collect();
     let data = scalar_data(&DataType::Json, array)?;
     Ok(FieldData { valid_data, ..scalar(name, WireType::Json, data) })
+}
+
+/// A column that a function made: a field's of that name, or one of integers, numbers or texts whose
+/// nulls are told by flags.
+pub fn computed_to_wire(
+    collection: &CollectionSchema,
+    name: &str,
+    array: &ArrayRef,
+) -> Result<FieldData, Failure> {
+    if collection.has_field(name) {
+        return to_wire(collection, name, array);
+    }
+    let kind = match array.data_type() {
+        ArrowType::Int8 => DataType::Int8,
+        ArrowType::Int16 => DataType::Int16,
+        ArrowType::Int32 => DataType::Int32,
+        ArrowType::Int64 => DataType::Int64,
+        ArrowType::Float32 => DataType::Float,
+        ArrowType::Float64 => DataType::Double,
+        ArrowType::Utf8 => DataType::VarChar { max_length: 0 },
+        _ => return Err(unexpected(array)),
+    };
+    let valid_data = match array.null_count() {
+        0 => Vec::new(),
+        _ => (0..array.len()).map(|row| array.is_valid(row)).collect(),
+    };
+    Ok(FieldData { valid_data, ..scalar(name, schema::wire_type(&kind), scalar_data(&kind, array)?) })
 }
 
 fn field_to_wire(field: &FieldSchema, array: &ArrayRef) -> Result<FieldData, Failure> {

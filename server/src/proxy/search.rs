@@ -5,7 +5,7 @@ mod boost;
 mod decay;
 mod group;
 mod hybrid;
-mod iterator;
+pub(crate) mod iterator;
 mod join;
 mod order;
 pub(crate) mod outputs;
@@ -39,7 +39,11 @@ pub async fn search(
 ) -> Result<SearchResults, Failure> {
     refuse_extras(&request)?;
     let name = request.collection_name.clone();
-    let target = Target::open(ctx, database, &name, &request.partition_names)?;
+    let partitions = &request.partition_names;
+    let target = match iterator::page_of(&request.search_params, request.guarantee_timestamp)? {
+        Some(page) => Target::open_page(ctx, database, &name, partitions, page)?,
+        None => Target::open(ctx, database, &name, partitions)?,
+    };
     let outputs = Outputs::new(target.schema(), &request.output_fields)?;
     let limits = &ctx.engine.settings().limits;
     let score = request.function_score.clone();

@@ -61,8 +61,6 @@ pub struct SearchParams {
     pub grouping: Option<Grouping>,
     /// What the answer is ordered by, as given.
     pub order_by: Option<String>,
-    /// Whether `iterator` stands there, and what it says.
-    pub iterator: Option<bool>,
     /// The iterator's page, if it is one.
     pub page: Option<IteratorPage>,
     /// The collection that the client means, for iterators.
@@ -117,7 +115,6 @@ impl SearchParams {
         Ok(Self {
             page: page(&params, iterator, &window, max_top_k)?,
             order_by,
-            iterator: params.text("iterator").map(|_| iterator),
             window,
             anns_field: params.text("anns_field").map(str::to_string),
             metric: params.text("metric_type").map(str::to_string),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use elanus_engine::api::{CollectionInfo, PartitionSet, Selection, Snapshot};
 use elanus_engine::core::schema::CollectionSchema;
+use elanus_engine::core::time::Timestamp;
 use elanus_proto::schema::TemplateValue;
 use elanus_sql::lang::Filter;
 
@@ -20,7 +21,49 @@ pub(crate) struct Target {
     partitions: PartitionSet,
 }
 
+/// How an iterator's call asks for its moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    /// The timestamp that the call names; small ones are words for consistency levels.
+    pub at: Timestamp,
+    /// Whether it is a page, not a call beside one, such as that which skips rows.
+    pub strict: bool,
+}
+
+/// Guarantee timestamps up to this one mean consistency levels.
+const LEVELS: Timestamp = 2;
+
 impl Target {
+    /// Opens an iterator's page: at the moment of its first page, which is held from then on.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if the moment is not held any more.
+    pub fn open_page(
+        ctx: &Context,
+        database: &str,
+        name: &str,
+        partitions: &[String],
+        page: Page,
+    ) -> Result<Self, Failure> {
+        let collection = ctx.collection(database, name)?;
+        let info = collection.info();
+        let partitions = readable(&info, partitions)?;
+        if page.at > LEVELS
+            && let Some(snapshot) = ctx.pins.find(collection.id(), page.at)
+        {
+            return Ok(Self { snapshot, partitions });
+        }
+        let snapshot = collection.snapshot();
+        if page.strict {
+            // A moment that is still to come was not ours.
+            if page.at > LEVELS && page.at < snapshot.timestamp() {
+                return Err(gone(ctx, page.at));
+            }
+            ctx.pins.hold(collection.id(), &snapshot);
+        }
+        Ok(Self { snapshot, partitions })
+    }
+
     /// Opens the named partitions, or all that are loaded.
     ///
     /// # Errors
@@ -71,6 +114,14 @@ impl Target {
             _ => Ok(()),
         }
     }
+}
+
+fn gone(ctx: &Context, at: Timestamp) -> Failure {
+    invalid(format!(
+        "the snapshot of this iterator (timestamp {at}) is gone: it is held for {} s after the last \
+         page, and not over a restart; begin a new iterator",
+        ctx.pins.idle().as_secs()
+    ))
 }
 
 fn readable(info: &CollectionInfo, asked: &[String]) -> Result<PartitionSet, Failure> {
