@@ -6,7 +6,9 @@ pub mod params;
 pub mod placeholder;
 pub mod results;
 pub mod schema;
+pub mod sparse;
 pub mod template;
+pub mod timezone;
 pub mod vectors;
 
 use crate::status::Failure;

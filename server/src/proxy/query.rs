@@ -32,7 +32,8 @@ pub async fn query(
     refuse_namespace(request.namespace.as_deref())?;
     let name = request.collection_name.clone();
     names::collection(&name, ctx.engine.settings().limits.max_name_bytes)?;
-    let target = Target::open(ctx, database, &name, &request.partition_names)?;
+    let target = Target::open(ctx, database, &name, &request.partition_names)?
+        .with_clock(&request.query_params)?;
     let params = Params::new(&request.query_params)?;
     params.refuse(&["order_by_fields", "group_by_fields", "query_iter_last_element_offset"])?;
     for flag in ["ignore_growing", "reduce_stop_for_best", "iterator"] {
@@ -42,7 +43,7 @@ pub async fn query(
     let window = window(&params, ctx.engine.settings().limits.max_top_k)?;
     let counts = asks_for_count(target.schema(), &request.output_fields)?;
     let select = target.select(&request.expr, request.expr_template_values)?;
-    let (fields_data, output_fields) = if counts {
+    let (mut fields_data, output_fields) = if counts {
         (vec![count(&target, &select, window).await?], vec![COUNT.to_string()])
     } else {
         if select.filter.is_none() && window.is_none() {
@@ -53,6 +54,7 @@ pub async fn query(
         let batch = rows(&target, &select, window, &outputs).await?;
         (columns(target.schema(), &batch, &outputs)?, outputs.names)
     };
+    target.clock.show(&mut fields_data);
     Ok(QueryResults {
         status: Some(ok_status()),
         fields_data,

@@ -29,7 +29,8 @@ pub async fn search(
 ) -> Result<SearchResults, Failure> {
     refuse_extras(&request)?;
     let name = request.collection_name.clone();
-    let target = Target::open(ctx, database, &name, &request.partition_names)?;
+    let target = Target::open(ctx, database, &name, &request.partition_names)?
+        .with_clock(&request.search_params)?;
     let outputs = Outputs::new(target.schema(), &request.output_fields)?;
     let limits = &ctx.engine.settings().limits;
     let part = Part::read(&target, request, None, limits).await?;
@@ -60,7 +61,10 @@ fn skipped(mut hits: Vec<Hit>, offset: usize) -> Vec<Hit> {
 }
 
 /// The answer around its data.
-fn results(target: &Target, collection_name: String, data: SearchResultData) -> SearchResults {
+fn results(target: &Target, collection_name: String, mut data: SearchResultData) -> SearchResults {
+    target.clock.show(&mut data.fields_data);
+    target.clock.show(data.group_by_field_value.as_mut_slice());
+    target.clock.show(&mut data.group_by_field_values);
     SearchResults {
         status: Some(ok_status()),
         results: Some(data),

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use elanus_engine::api::{CollectionInfo, PartitionSet, Selection, Snapshot};
 use elanus_engine::core::schema::CollectionSchema;
+use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::TemplateValue;
 use elanus_sql::lang::Filter;
 
 use crate::context::{Context, signed};
+use crate::convert::params::Params;
+use crate::convert::timezone::Clock;
 use crate::convert::{invalid, template};
 use crate::proxy::dml::{e_with, named_partitions_with_key};
 use crate::status::Failure;
@@ -18,6 +21,8 @@ pub(crate) struct Target {
     /// Everything is read from here.
     pub snapshot: Snapshot,
     partitions: PartitionSet,
+    /// How moments are read and shown.
+    pub clock: Clock,
 }
 
 impl Target {
@@ -34,7 +39,14 @@ impl Target {
         let collection = ctx.collection(database, name)?;
         let info = collection.info();
         let partitions = readable(&info, partitions)?;
-        Ok(Self { snapshot: collection.snapshot(), partitions })
+        let clock = Clock::of_properties(&info.properties);
+        Ok(Self { snapshot: collection.snapshot(), partitions, clock })
+    }
+
+    /// Takes the time zone and the parts of moments that a request asks for.
+    pub fn with_clock(mut self, params: &[KeyValuePair]) -> Result<Self, Failure> {
+        self.clock = self.clock.with(&Params::new(params)?)?;
+        Ok(self)
     }
 
     /// The schema of the snapshot.
@@ -49,7 +61,7 @@ impl Target {
         templates: HashMap<String, TemplateValue>,
     ) -> Result<Selection, Failure> {
         let templates = template::templates(templates)?;
-        let filter = Filter::parse_optional(filter, self.schema(), &templates)
+        let filter = Filter::parse_in(self.clock.zone, filter, self.schema(), &templates)
             .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
         let filter = filter.map(|f| Arc::new(f) as _);
         Ok(Selection { filter, partitions: self.partitions.clone() })
