@@ -7,7 +7,9 @@ pub mod place;
 pub mod placeholder;
 pub mod results;
 pub mod schema;
+pub mod sparse;
 pub mod template;
+pub mod timezone;
 pub mod vectors;
 
 use crate::status::Failure;

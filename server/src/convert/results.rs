@@ -5,14 +5,15 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType as ArrowType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    ArrowPrimitiveType, DataType as ArrowType, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use elanus_engine::core::schema::{CollectionSchema, DYNAMIC_FIELD, DataType, FieldSchema};
 use elanus_proto::schema::field_data::Field as Payload;
 use elanus_proto::schema::scalar_field::Data;
 use elanus_proto::schema::{
-    ArrayArray, BoolArray, DataType as WireType, DoubleArray, FieldData, FloatArray, IntArray,
-    JsonArray, LongArray, ScalarField, StringArray,
+    ArrayArray, BoolArray, DataType as WireType, DoubleArray, FieldData, FloatArray,
+    GeometryWktArray, IntArray, JsonArray, LongArray, ScalarField, StringArray, TimestamptzArray,
 };
 
 use super::{internal, schema, vectors};
@@ -132,7 +133,14 @@ fn scalar_data(kind: &DataType, array: &dyn Array) -> Result<Data, Failure> {
         DataType::Double => {
             Data::DoubleData(DoubleArray { data: primitive::<Float64Type>(array)? })
         }
-        DataType::VarChar { .. } => {
+        DataType::Timestamptz => Data::TimestamptzData(TimestamptzArray {
+            data: primitive::<TimestampMicrosecondType>(array)?,
+        }),
+        DataType::Geometry => {
+            let data = texts(array)?.map(str::to_string).collect();
+            Data::GeometryWktData(GeometryWktArray { data })
+        }
+        DataType::VarChar { .. } | DataType::Text => {
             let data = texts(array)?.map(str::to_string).collect();
             Data::StringData(StringArray { data })
         }
@@ -148,7 +156,8 @@ fn scalar_data(kind: &DataType, array: &dyn Array) -> Result<Data, Failure> {
         | DataType::Float16Vector { .. }
         | DataType::BFloat16Vector { .. }
         | DataType::Int8Vector { .. }
-        | DataType::BinaryVector { .. } => return Err(unexpected(array)),
+        | DataType::BinaryVector { .. }
+        | DataType::SparseFloatVector => return Err(unexpected(array)),
     })
 }
 

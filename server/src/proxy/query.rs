@@ -50,6 +50,7 @@ pub async fn query(
         Some(page) => Target::open_page(ctx, database, &name, partitions, page)?,
         None => Target::open(ctx, database, &name, partitions)?,
     };
+    let target = target.with_clock(&request.query_params)?;
     let params = Params::new(&request.query_params)?;
     params.refuse(&["query_iter_last_element_offset"])?;
     for flag in ["ignore_growing", "reduce_stop_for_best", "iterator"] {
@@ -59,7 +60,8 @@ pub async fn query(
     let most = ctx.engine.settings().limits.max_top_k;
     let asked = asked(&target, &params, &request.output_fields, most)?;
     let select = target.select(&request.expr, request.expr_template_values)?;
-    let (fields_data, output_fields) = answer(&target, &select, &asked, &request.output_fields).await?;
+    let (mut fields_data, output_fields) = answer(&target, &select, &asked, &request.output_fields).await?;
+    target.clock.show(&mut fields_data);
     Ok(QueryResults {
         status: Some(ok_status()),
         fields_data,

@@ -44,6 +44,7 @@ pub async fn search(
         Some(page) => Target::open_page(ctx, database, &name, partitions, page)?,
         None => Target::open(ctx, database, &name, partitions)?,
     };
+    let target = target.with_clock(&request.search_params)?;
     let outputs = Outputs::new(target.schema(), &request.output_fields)?;
     let limits = &ctx.engine.settings().limits;
     let score = request.function_score.clone();
@@ -122,7 +123,10 @@ fn both_orders() -> Failure {
 }
 
 /// The answer around its data.
-fn results(target: &Target, collection_name: String, data: SearchResultData) -> SearchResults {
+fn results(target: &Target, collection_name: String, mut data: SearchResultData) -> SearchResults {
+    target.clock.show(&mut data.fields_data);
+    target.clock.show(data.group_by_field_value.as_mut_slice());
+    target.clock.show(&mut data.group_by_field_values);
     SearchResults {
         status: Some(ok_status()),
         results: Some(data),

@@ -17,6 +17,7 @@ mod filter;
 mod json;
 mod lexer;
 mod literal;
+mod moment;
 mod number;
 mod operators;
 mod parser;

@@ -20,6 +20,7 @@ use super::target::Target;
 use crate::convert::params::{Params, SearchParams, Window, metric};
 use crate::convert::vectors::{default_metric, queries_of_rows};
 use crate::convert::{ids, internal, invalid, mismatch, placeholder};
+use crate::proxy::index_params::kinds::Vectors;
 use crate::proxy::search_effort::{self, Asked, Mode};
 use crate::status::Failure;
 
@@ -164,7 +165,7 @@ fn effort(target: &Target, field: &FieldSchema, params: &SearchParams) -> Result
     };
     search_effort::effort(&Asked {
         index: info.indexes.iter().find(|i| i.field == field.name).map(|i| &i.params),
-        binary: field.data_type.is_binary_vector(),
+        vectors: Vectors::of(&field.data_type),
         search: &params.raw,
         top_k: params.window.limit + params.window.offset,
         mode,
@@ -221,12 +222,12 @@ fn field_metric(
     asked: Option<&str>,
 ) -> Result<Metric, Failure> {
     let index = info.indexes.iter().find(|i| i.field == field.name);
-    let binary = field.data_type.is_binary_vector();
     let own = index.and_then(|i| i.params.get("metric_type")).filter(|m| !m.is_empty());
     let Some(own) = own else {
-        return asked.map_or(Ok(default_metric(&field.data_type)), |name| metric(name, binary));
+        return asked
+            .map_or(Ok(default_metric(&field.data_type)), |name| metric(name, &field.data_type));
     };
-    let own = metric(own, binary)?;
+    let own = metric(own, &field.data_type)?;
     match asked {
         Some(name) if !name.eq_ignore_ascii_case(own.name()) => {
             let text = "fail to search: metric type not match";

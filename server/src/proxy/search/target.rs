@@ -6,10 +6,13 @@ use std::sync::Arc;
 use elanus_engine::api::{CollectionInfo, PartitionSet, Selection, Snapshot};
 use elanus_engine::core::schema::CollectionSchema;
 use elanus_engine::core::time::Timestamp;
+use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::TemplateValue;
 use elanus_sql::lang::Filter;
 
 use crate::context::{Context, signed};
+use crate::convert::params::Params;
+use crate::convert::timezone::Clock;
 use crate::convert::{invalid, template};
 use crate::proxy::dml::{e_with, named_partitions_with_key};
 use crate::status::Failure;
@@ -19,6 +22,8 @@ pub(crate) struct Target {
     /// Everything is read from here.
     pub snapshot: Snapshot,
     partitions: PartitionSet,
+    /// How moments are read and shown.
+    pub clock: Clock,
 }
 
 /// How an iterator's call asks for its moment.
@@ -48,10 +53,11 @@ impl Target {
         let collection = ctx.collection(database, name)?;
         let info = collection.info();
         let partitions = readable(&info, partitions)?;
+        let clock = Clock::of_properties(&info.properties);
         if page.at > LEVELS
             && let Some(snapshot) = ctx.pins.find(collection.id(), page.at)
         {
-            return Ok(Self { snapshot, partitions });
+            return Ok(Self { snapshot, partitions, clock });
         }
         let snapshot = collection.snapshot();
         if page.strict {
@@ -61,7 +67,7 @@ impl Target {
             }
             ctx.pins.hold(collection.id(), &snapshot);
         }
-        Ok(Self { snapshot, partitions })
+        Ok(Self { snapshot, partitions, clock })
     }
 
     /// Opens the named partitions, or all that are loaded.
@@ -77,7 +83,14 @@ impl Target {
         let collection = ctx.collection(database, name)?;
         let info = collection.info();
         let partitions = readable(&info, partitions)?;
-        Ok(Self { snapshot: collection.snapshot(), partitions })
+        let clock = Clock::of_properties(&info.properties);
+        Ok(Self { snapshot: collection.snapshot(), partitions, clock })
+    }
+
+    /// Takes the time zone and the parts of moments that a request asks for.
+    pub fn with_clock(mut self, params: &[KeyValuePair]) -> Result<Self, Failure> {
+        self.clock = self.clock.with(&Params::new(params)?)?;
+        Ok(self)
     }
 
     /// The schema of the snapshot.
@@ -92,7 +105,7 @@ impl Target {
         templates: HashMap<String, TemplateValue>,
     ) -> Result<Selection, Failure> {
         let templates = template::templates(templates)?;
-        let filter = Filter::parse_optional(filter, self.schema(), &templates)
+        let filter = Filter::parse_in(self.clock.zone, filter, self.schema(), &templates)
             .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
         let filter = filter.map(|f| Arc::new(f) as _);
         Ok(Selection { filter, partitions: self.partitions.clone() })
