@@ -9,6 +9,7 @@ use elanus_engine::core::time::Timestamp;
 use elanus_proto::common::ClientInfo;
 use parking_lot::Mutex;
 
+use crate::memory::pins::Pins;
 use crate::memory::{CompactionJobs, FlushMarks};
 use crate::status::Failure;
 
@@ -30,6 +31,8 @@ pub struct Context {
     pub(crate) flushes: FlushMarks,
     /// Compactions that clients asked for.
     pub(crate) compactions: CompactionJobs,
+    /// Snapshots that iterators read from.
+    pub(crate) pins: Pins,
     clients: Mutex<BTreeMap<i64, ClientInfo>>,
 }
 
@@ -37,12 +40,16 @@ impl Context {
     /// A fresh context over an open engine.
     pub fn new(engine: Engine) -> Self {
         let started_ts = engine.next_timestamp();
+        let read = &engine.settings().read;
+        let idle = std::time::Duration::from_millis(read.iterator_idle_ms);
+        let pins = Pins::new(idle, read.max_iterators);
         Self {
             engine,
             started: Stopwatch::start(),
             started_ts,
             flushes: FlushMarks::default(),
             compactions: CompactionJobs::default(),
+            pins,
             clients: Mutex::default(),
         }
     }

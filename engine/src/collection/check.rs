@@ -98,7 +98,9 @@ fn check_type(data_type: &DataType, limits: &LimitSettings) -> Result<(), String
                 ));
             }
             match element.as_ref() {
-                DataType::Array { .. } | DataType::Json => Err(no_element(element)),
+                DataType::Array { .. } | DataType::Json | DataType::Text | DataType::Geometry => {
+                    Err(no_element(element))
+                }
                 vector if vector.is_vector() => Err(no_element(element)),
                 scalar => check_type(scalar, limits),
             }
@@ -138,6 +140,8 @@ fn default_fits(data_type: &DataType, value: &DefaultValue) -> bool {
         (DataType::VarChar { max_length }, DefaultValue::Text(v)) => {
             v.len() <= *max_length as usize
         }
+        (DataType::Text | DataType::Geometry, DefaultValue::Text(_))
+        | (DataType::Timestamptz, DefaultValue::Timestamp(_)) => true,
         _ => false,
     }
 }

@@ -8,6 +8,8 @@ pub mod rowset;
 pub mod runtime;
 pub mod schema;
 pub mod settings;
+pub mod sparse;
 pub mod time;
+pub mod timestamptz;
 pub mod validate;
 pub mod vectors;

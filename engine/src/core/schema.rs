@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{
-    DataType as ArrowType, Field as ArrowField, Schema as ArrowSchema, SchemaRef,
+    DataType as ArrowType, Field as ArrowField, Schema as ArrowSchema, SchemaRef, TimeUnit,
 };
 
 use super::error::{Error, Result, Subject, nearest_name};
+use super::timestamptz;
 
 /// Name of the hidden JSON column that holds dynamic fields.
 pub const DYNAMIC_FIELD: &str = "$meta";
 /// Name of the hidden column with the commit timestamp in segment files.
 pub const TIMESTAMP_FIELD: &str = "_ts";
-/// Key of Arrow field metadata: `json` marks a text column that holds JSON, `bfloat16_vector` and
-/// `binary_vector` what fixed-size binary values are.
+/// Key of Arrow field metadata: `json` and `geometry` mark a text column that holds JSON or WKT,
+/// `bfloat16_vector`, `binary_vector` and `sparse_float_vector` what binary values are.
 pub const TYPE_METADATA: &str = "elanus:type";
 /// Key of Arrow field metadata: the field's default as text.
 pub const DEFAULT_METADATA: &str = "elanus:default";
@@ -43,8 +44,14 @@ pub enum DataType {
         /// Most bytes of a value.
         max_length: u32,
     },
+    /// UTF-8 text of any length.
+    Text,
     /// Any JSON value, kept as its text.
     Json,
+    /// A moment: microseconds since 1970 in UTC.
+    Timestamptz,
+    /// A shape in the plane, kept as its well-known text (WKT).
+    Geometry,
     /// At most `max_capacity` elements of one scalar type.
     Array {
         /// Type of the elements: a scalar, neither JSON nor an array.
@@ -77,6 +84,9 @@ pub enum DataType {
         /// Number of dimensions, a multiple of 8.
         dim: u32,
     },
+    /// Few 32-bit floats at positions from 0 to 2^32 - 2: pairs of position (u32) and value (f32),
+    /// little-endian, positions ascending.
+    SparseFloatVector,
 }
 
 /// A list of `dim` values for each row.
@@ -101,7 +111,8 @@ impl DataType {
             Self::Int64 => ArrowType::Int64,
             Self::Float => ArrowType::Float32,
             Self::Double => ArrowType::Float64,
-            Self::VarChar { .. } | Self::Json => ArrowType::Utf8,
+            Self::VarChar { .. } | Self::Text | Self::Json | Self::Geometry => ArrowType::Utf8,
+            Self::Timestamptz => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::Array { element, .. } => {
                 ArrowType::List(Arc::new(ArrowField::new("item", element.to_arrow(), true)))
             }
@@ -110,12 +121,28 @@ impl DataType {
             Self::Int8Vector { dim } => fixed_list(ArrowType::Int8, *dim),
             Self::BFloat16Vector { dim } => fixed_bytes(2 * u64::from(*dim)),
             Self::BinaryVector { dim } => fixed_bytes(u64::from(*dim) / 8),
+            Self::SparseFloatVector => ArrowType::Binary,
         }
     }
 
     /// Whether values are vectors.
     pub fn is_vector(&self) -> bool {
-        self.vector_dim().is_some()
+        self.vector_dim().is_some() || self.is_sparse_vector()
+    }
+
+    /// Whether values are sparse vectors.
+    pub fn is_sparse_vector(&self) -> bool {
+        matches!(self, Self::SparseFloatVector)
+    }
+
+    /// Whether values are vectors of numbers of one length.
+    pub fn is_dense_vector(&self) -> bool {
+        self.vector_dim().is_some() && !self.is_binary_vector()
+    }
+
+    /// Whether values are plain text that users compare as text.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::VarChar { .. } | Self::Text)
     }
 
     /// Whether values are vectors of bits.
@@ -123,7 +150,7 @@ impl DataType {
         matches!(self, Self::BinaryVector { .. })
     }
 
-    /// Number of dimensions of a vector type (bits of a BinaryVector).
+    /// Number of dimensions of a vector type (bits of a BinaryVector); a sparse vector has none.
     pub fn vector_dim(&self) -> Option<u32> {
         match self {
             Self::FloatVector { dim }
@@ -135,7 +162,7 @@ impl DataType {
         }
     }
 
-    /// Bytes of one value of a vector type.
+    /// Bytes of one value of a vector type; a sparse vector has no fixed number.
     pub fn vector_bytes(&self) -> Option<u64> {
         match self {
             Self::FloatVector { dim } => Some(4 * u64::from(*dim)),
@@ -150,6 +177,8 @@ impl DataType {
     fn type_mark(&self) -> Option<&'static str> {
         match self {
             Self::Json => Some("json"),
+            Self::Geometry => Some("geometry"),
+            Self::SparseFloatVector => Some("sparse_float_vector"),
             Self::BFloat16Vector { .. } => Some("bfloat16_vector"),
             Self::BinaryVector { .. } => Some("binary_vector"),
             _ => None,
@@ -189,10 +218,12 @@ pub enum DefaultValue {
     Float(f32),
     /// For Double.
     Double(f64),
-    /// For VarChar.
+    /// For VarChar, Text and Geometry.
     Text(String),
     /// For JSON: its text.
     Json(String),
+    /// For Timestamptz: microseconds since 1970 in UTC.
+    Timestamp(i64),
 }
 
 impl DefaultValue {
@@ -204,6 +235,7 @@ impl DefaultValue {
             Self::Float(v) => v.to_string(),
             Self::Double(v) => v.to_string(),
             Self::Text(v) | Self::Json(v) => v.clone(),
+            Self::Timestamp(v) => timestamptz::utc_text(*v),
         }
     }
 }

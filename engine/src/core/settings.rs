@@ -174,11 +174,22 @@ pub struct ReadSettings {
     pub search_threads: usize,
     /// Threads for flushes and compactions. 0: half the cores, at least one.
     pub maintenance_threads: usize,
+    /// Milliseconds that the snapshot of an iterator is held after its last page. Held snapshots keep
+    /// their files on the store and their memtables in memory.
+    pub iterator_idle_ms: u64,
+    /// Most snapshots held for iterators; with more, the one that was not used for longest goes.
+    pub max_iterators: usize,
 }
 
 impl Default for ReadSettings {
     fn default() -> Self {
-        Self { cache_bytes: 4 << 30, search_threads: 0, maintenance_threads: 0 }
+        Self {
+            cache_bytes: 4 << 30,
+            search_threads: 0,
+            maintenance_threads: 0,
+            iterator_idle_ms: 600_000,
+            max_iterators: 1_000,
+        }
     }
 }
 
@@ -266,7 +277,7 @@ impl Settings {
 
     /// Refuses values out of range, by name.
     pub fn check(&self) -> Result<()> {
-        let ranges: [(&str, u64, u64, u64); 18] = [
+        let ranges: [(&str, u64, u64, u64); 19] = [
             ("log.group_max_bytes", self.log.group_max_bytes as u64, 1 << 10, 1 << 30),
             ("log.os_sync_interval_ms", self.log.os_sync_interval_ms, 1, 60_000),
             ("memtable.max_size_bytes", self.memtable.max_size_bytes as u64, 1 << 10, 1 << 36),
@@ -282,6 +293,8 @@ impl Settings {
             ("compaction.interval_ms", self.compaction.interval_ms, 1, 86_400_000),
             ("compaction.max_jobs", self.compaction.max_jobs as u64, 1, 64),
             ("read.cache_bytes", self.read.cache_bytes as u64, 1 << 20, 1 << 44),
+            ("read.iterator_idle_ms", self.read.iterator_idle_ms, 1, 86_400_000),
+            ("read.max_iterators", self.read.max_iterators as u64, 1, 1_000_000),
             ("limits.max_top_k", self.limits.max_top_k as u64, 1, 10_000_000),
             ("limits.max_queries", self.limits.max_queries as u64, 1, 1_000_000),
             ("limits.max_dim", self.limits.max_dim.into(), 1, 1 << 20),

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod flat;
 mod flat_bits;
+mod flat_sparse;
 mod metric;
 mod queries;
 pub mod scalar;

@@ -56,9 +56,9 @@ pub fn is_flat(rows: usize, lists: usize) -> bool {
 }
 
 /// The space in which a field's vectors are to be coded; none: they are only scanned, because they are
-/// binary or because exact search was asked for.
+/// binary or sparse or because exact search was asked for.
 pub fn space_of(manifest: &Manifest, field: &FieldSchema) -> Option<Space> {
-    if !field.data_type.is_vector() || field.data_type.is_binary_vector() {
+    if !field.data_type.is_dense_vector() {
         return None;
     }
     let index = manifest.indexes.iter().find(|i| i.field == field.name);

@@ -299,6 +299,7 @@ fn value_to_disk(value: &DefaultValue) -> disk::Value {
         DefaultValue::Double(v) => V::DoubleValue(*v),
         DefaultValue::Text(v) => V::TextValue(v.clone()),
         DefaultValue::Json(v) => V::JsonValue(v.clone()),
+        DefaultValue::Timestamp(v) => V::TimestampValue(*v),
     };
     disk::Value { value: Some(value) }
 }
@@ -312,6 +313,7 @@ fn value_from_disk(value: &disk::Value) -> Result<DefaultValue> {
         Some(V::DoubleValue(v)) => DefaultValue::Double(*v),
         Some(V::TextValue(v)) => DefaultValue::Text(v.clone()),
         Some(V::JsonValue(v)) => DefaultValue::Json(v.clone()),
+        Some(V::TimestampValue(v)) => DefaultValue::Timestamp(*v),
         None => return Err(Error::corrupted("the manifest", "a value is missing")),
     })
 }
@@ -378,7 +380,10 @@ fn type_to_disk(data_type: &DataType) -> disk::Type {
         DataType::Float => (Kind::Float, 0, None),
         DataType::Double => (Kind::Double, 0, None),
         DataType::VarChar { max_length } => (Kind::Varchar, *max_length, None),
+        DataType::Text => (Kind::Text, 0, None),
         DataType::Json => (Kind::Json, 0, None),
+        DataType::Timestamptz => (Kind::Timestamptz, 0, None),
+        DataType::Geometry => (Kind::Geometry, 0, None),
         DataType::Array { element, max_capacity } => {
             (Kind::Array, *max_capacity, Some(Box::new(type_to_disk(element))))
         }
@@ -387,6 +392,7 @@ fn type_to_disk(data_type: &DataType) -> disk::Type {
         DataType::BFloat16Vector { dim } => (Kind::Bfloat16Vector, *dim, None),
         DataType::Int8Vector { dim } => (Kind::Int8Vector, *dim, None),
         DataType::BinaryVector { dim } => (Kind::BinaryVector, *dim, None),
+        DataType::SparseFloatVector => (Kind::SparseFloatVector, 0, None),
     };
     disk::Type { kind: kind.into(), size, element }
 }
@@ -415,5 +421,9 @@ fn type_from_disk(message: Option<&disk::Type>, field: &str) -> Result<DataType>
         Kind::Bfloat16Vector => DataType::BFloat16Vector { dim: message.size },
         Kind::Int8Vector => DataType::Int8Vector { dim: message.size },
         Kind::BinaryVector => DataType::BinaryVector { dim: message.size },
+        Kind::Text => DataType::Text,
+        Kind::Timestamptz => DataType::Timestamptz,
+        Kind::Geometry => DataType::Geometry,
+        Kind::SparseFloatVector => DataType::SparseFloatVector,
     })
 }

@@ -88,7 +88,7 @@ struct Found {
 pub(super) fn wants_codes(request: &SearchRequest, allowed: &RowSet) -> bool {
     let ring = request.range.is_some_and(|r| r.range_filter.is_some());
     let most = request.top_k.saturating_mul(4) >= allowed.count();
-    !request.effort.is_exact() && !request.queries.is_binary() && !ring && !most
+    !request.effort.is_exact() && request.queries.is_dense() && !ring && !most
 }
 
 impl InUse {

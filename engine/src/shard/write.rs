@@ -70,6 +70,31 @@ impl Shard {
         Ok((ts, keys))
     }
 
+    /// Writes the complete rows that `choose` makes of a snapshot: rows, partitions with their numbers of
+    /// rows, and the schema's timestamp. Other writers wait meanwhile, so that none comes in between.
+    pub async fn write_chosen<E>(
+        self: &Arc<Self>,
+        choose: impl AsyncFnOnce(
+            Snapshot,
+        )
+            -> std::result::Result<(RecordBatch, Vec<(u64, usize)>, Timestamp), E>,
+    ) -> std::result::Result<Timestamp, E>
+    where
+        E: From<Error>,
+    {
+        self.context.check_lease()?;
+        self.admit().await?;
+        let _no_writers = self.write_gate.write().await;
+        let (batch, groups, schema_ts) = choose(self.snapshot()).await?;
+        if batch.num_rows() == 0 {
+            return Ok(self.visible_ts());
+        }
+        let keys = record::keys_of(&batch, self.key_column)?;
+        let change = Change::Rows { batch, groups };
+        let (ts, _) = self.write_behind_gate(change, &keys, Some(schema_ts)).await?;
+        Ok(ts)
+    }
+
     async fn write(
         &self,
         change: Change,

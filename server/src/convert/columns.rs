@@ -22,7 +22,7 @@ use elanus_engine::core::schema::{
 use elanus_proto::schema::field_data::Field as Payload;
 use elanus_proto::schema::{FieldData, scalar_field};
 
-use super::{internal, invalid, mismatch, vectors};
+use super::{internal, invalid, mismatch, sparse, vectors};
 use crate::status::Failure;
 use scalar::{default_array, scalar_values};
 
@@ -89,6 +89,7 @@ pub fn check_complete(schema: &CollectionSchema, batch: &RecordBatch) -> Result<
 fn column(field: &FieldSchema, data: FieldData, rows: usize) -> Result<ArrayRef, Failure> {
     let (values, valid) = match (data.field, &field.data_type) {
         (None, kind) => (new_empty_array(&kind.to_arrow()), Vec::new()),
+        (Some(Payload::Vectors(v)), DataType::SparseFloatVector) => sparse::from_wire(field, v)?,
         (Some(Payload::Vectors(v)), kind) => match kind.vector_dim() {
             Some(dim) => vectors::from_wire(field, dim, v)?,
             None => return Err(wrong_type(&field.name, kind)),
@@ -126,7 +127,11 @@ pub(super) fn wrong_type(name: &str, kind: &DataType) -> Failure {
         DataType::BFloat16Vector { .. } => ("bfloat16 vector field ", "bfloat16 vector"),
         DataType::Int8Vector { .. } => ("int8 vector field ", "int8 vector"),
         DataType::BinaryVector { .. } => ("binary vector field ", "binary vector"),
+        DataType::SparseFloatVector => ("sparse float vector field ", "sparse float vector"),
         DataType::VarChar { .. } => ("varchar field ", "string array"),
+        DataType::Text => ("text field ", "string array"),
+        DataType::Timestamptz => ("timestamptz field ", "string array"),
+        DataType::Geometry => ("geometry field ", "geometry wkt array"),
         DataType::Json => ("json field ", "json array"),
         DataType::Array { .. } => ("array field ", "array"),
         DataType::Bool => ("field ", "bool array"),

@@ -3,10 +3,13 @@
 pub mod columns;
 pub mod ids;
 pub mod params;
+pub mod place;
 pub mod placeholder;
 pub mod results;
 pub mod schema;
+pub mod sparse;
 pub mod template;
+pub mod timezone;
 pub mod vectors;
 
 use crate::status::Failure;

@@ -107,7 +107,11 @@ fn check_type(field: &str, data_type: &DataType, limits: &LimitSettings) -> Resu
         | DataType::Int64
         | DataType::Float
         | DataType::Double
-        | DataType::Json => {}
+        | DataType::Text
+        | DataType::Json
+        | DataType::Timestamptz
+        | DataType::Geometry
+        | DataType::SparseFloatVector => {}
     }
     Ok(())
 }

@@ -205,7 +205,7 @@ impl Translator<'_> {
     /// The text that a pattern is held against.
     fn text_of(&self, operation: &str, value: &Node) -> Outcome<Expr> {
         match self.meaning(value)? {
-            Meaning::Scalar(expr, DataType::VarChar { .. }) => Ok(expr),
+            Meaning::Scalar(expr, t) if t.is_text() => Ok(expr),
             Meaning::Json(place) => Ok(place.text()),
             Meaning::Array(..) => Err(Fault::new("can not comparisons array fields directly")),
             Meaning::Scalar(..) | Meaning::Vector(..) => Err(Fault::new(format!(
@@ -233,6 +233,7 @@ fn check_elements(name: &str, element: &DataType, values: &[Value]) -> Outcome<(
     let fits = |value: &Value| match element {
         DataType::Bool => matches!(value, Value::Bool(_)),
         DataType::VarChar { .. } => matches!(value, Value::Text(_)),
+        DataType::Timestamptz => matches!(value, Value::Moment(_)),
         _ => value.number().is_some(),
     };
     match values.iter().find(|v| !fits(v)) {

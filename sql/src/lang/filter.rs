@@ -16,6 +16,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use elanus_engine::core::error::{Error, Result, Subject};
 use elanus_engine::core::filter::{FilterNode, RowFilter, UnitStats};
 use elanus_engine::core::schema::CollectionSchema;
+use elanus_engine::core::timestamptz::Zone;
 
 use super::fault::Fault;
 use super::prune::Pruner;
@@ -45,7 +46,16 @@ impl Filter {
         schema: &CollectionSchema,
         templates: &HashMap<String, TemplateValue>,
     ) -> Result<Self> {
-        let translator = Translator { text, schema, templates };
+        Self::read(Zone::default(), text, schema, templates)
+    }
+
+    fn read(
+        zone: Zone,
+        text: &str,
+        schema: &CollectionSchema,
+        templates: &HashMap<String, TemplateValue>,
+    ) -> Result<Self> {
+        let translator = Translator { text, schema, templates, zone };
         let expr = parser::parse(text)
             .and_then(|node| translator.filter(&node))
             .map_err(|fault| fault.into_error(text))?;
@@ -59,10 +69,20 @@ impl Filter {
         schema: &CollectionSchema,
         templates: &HashMap<String, TemplateValue>,
     ) -> Result<Option<Self>> {
+        Self::parse_in(Zone::default(), text, schema, templates)
+    }
+
+    /// Like [`Self::parse_optional`], with moments that name no offset in a time zone.
+    pub fn parse_in(
+        zone: Zone,
+        text: &str,
+        schema: &CollectionSchema,
+        templates: &HashMap<String, TemplateValue>,
+    ) -> Result<Option<Self>> {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        Self::parse(text, schema, templates).map(Some)
+        Self::read(zone, text, schema, templates).map(Some)
     }
 
     /// Takes a condition from SQL. Columns may be qualified by a table's name.

@@ -18,6 +18,7 @@ mod json;
 mod json_view;
 mod lexer;
 mod literal;
+mod moment;
 mod number;
 mod operators;
 mod parser;

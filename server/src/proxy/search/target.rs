@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use elanus_engine::api::{CollectionInfo, PartitionSet, Selection, Snapshot};
 use elanus_engine::core::schema::CollectionSchema;
+use elanus_engine::core::time::Timestamp;
+use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::TemplateValue;
 use elanus_sql::lang::Filter;
 
 use crate::context::{Context, signed};
+use crate::convert::params::Params;
+use crate::convert::timezone::Clock;
 use crate::convert::{invalid, template};
 use crate::proxy::dml::{e_with, named_partitions_with_key};
 use crate::status::Failure;
@@ -18,9 +22,54 @@ pub(crate) struct Target {
     /// Everything is read from here.
     pub snapshot: Snapshot,
     partitions: PartitionSet,
+    /// How moments are read and shown.
+    pub clock: Clock,
 }
 
+/// How an iterator's call asks for its moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    /// The timestamp that the call names; small ones are words for consistency levels.
+    pub at: Timestamp,
+    /// Whether it is a page, not a call beside one, such as that which skips rows.
+    pub strict: bool,
+}
+
+/// Guarantee timestamps up to this one mean consistency levels.
+const LEVELS: Timestamp = 2;
+
 impl Target {
+    /// Opens an iterator's page: at the moment of its first page, which is held from then on.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if the moment is not held any more.
+    pub fn open_page(
+        ctx: &Context,
+        database: &str,
+        name: &str,
+        partitions: &[String],
+        page: Page,
+    ) -> Result<Self, Failure> {
+        let collection = ctx.collection(database, name)?;
+        let info = collection.info();
+        let partitions = readable(&info, partitions)?;
+        let clock = Clock::of_properties(&info.properties);
+        if page.at > LEVELS
+            && let Some(snapshot) = ctx.pins.find(collection.id(), page.at)
+        {
+            return Ok(Self { snapshot, partitions, clock });
+        }
+        let snapshot = collection.snapshot();
+        if page.strict {
+            // A moment that is still to come was not ours.
+            if page.at > LEVELS && page.at < snapshot.timestamp() {
+                return Err(gone(ctx, page.at));
+            }
+            ctx.pins.hold(collection.id(), &snapshot);
+        }
+        Ok(Self { snapshot, partitions, clock })
+    }
+
     /// Opens the named partitions, or all that are loaded.
     ///
     /// # Errors
@@ -34,7 +83,14 @@ impl Target {
         let collection = ctx.collection(database, name)?;
         let info = collection.info();
         let partitions = readable(&info, partitions)?;
-        Ok(Self { snapshot: collection.snapshot(), partitions })
+        let clock = Clock::of_properties(&info.properties);
+        Ok(Self { snapshot: collection.snapshot(), partitions, clock })
+    }
+
+    /// Takes the time zone and the parts of moments that a request asks for.
+    pub fn with_clock(mut self, params: &[KeyValuePair]) -> Result<Self, Failure> {
+        self.clock = self.clock.with(&Params::new(params)?)?;
+        Ok(self)
     }
 
     /// The schema of the snapshot.
@@ -49,7 +105,7 @@ impl Target {
         templates: HashMap<String, TemplateValue>,
     ) -> Result<Selection, Failure> {
         let templates = template::templates(templates)?;
-        let filter = Filter::parse_optional(filter, self.schema(), &templates)
+        let filter = Filter::parse_in(self.clock.zone, filter, self.schema(), &templates)
             .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
         let filter = filter.map(|f| Arc::new(f) as _);
         Ok(Selection { filter, partitions: self.partitions.clone() })
@@ -71,6 +127,14 @@ impl Target {
             _ => Ok(()),
         }
     }
+}
+
+fn gone(ctx: &Context, at: Timestamp) -> Failure {
+    invalid(format!(
+        "the snapshot of this iterator (timestamp {at}) is gone: it is held for {} s after the last \
+         page, and not over a restart; begin a new iterator",
+        ctx.pins.idle().as_secs()
+    ))
 }
 
 fn readable(info: &CollectionInfo, asked: &[String]) -> Result<PartitionSet, Failure> {
