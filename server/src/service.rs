@@ -12,10 +12,12 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response};
 use tracing::Instrument;
 
+use crate::access::caller;
+use crate::admission::admit;
 use crate::context::{Context, DEFAULT_DATABASE};
 use crate::proxy::{
-    alias, collection, compaction, connect, database, describe, dml, flush, index, load, partition,
-    query, search, statistics,
+    alias, collection, compaction, connect, database, describe, dml, flush, grants, index, load,
+    partition, query, roles, search, statistics, users,
 };
 use crate::status::{Failure, code, ok_status};
 
@@ -100,6 +102,7 @@ struct Call {
     database: String,
     collection: String,
     request_id: String,
+    user: String,
 }
 
 impl Call {
@@ -113,6 +116,7 @@ impl Call {
             database: database_of(metadata, database),
             collection: collection.to_string(),
             request_id: text(metadata, "client-request-id").unwrap_or_default().to_string(),
+            user: String::new(),
         }
     }
 
@@ -123,6 +127,7 @@ impl Call {
             database = self.database,
             collection = self.collection,
             request_id = self.request_id,
+            user = self.user,
         )
     }
 }
@@ -200,14 +205,17 @@ macro_rules! calls {
                 request: Request<$request>,
             ) -> Result<Response<$answer>, tonic::Status> {
                 let (metadata, _, request) = request.into_parts();
-                let call = Call::new(stringify!($method), &metadata, scope!($scope, request));
+                let mut call = Call::new(stringify!($method), &metadata, scope!($scope, request));
                 let permit = self.begin().await?;
                 let context = self.context.clone();
                 let database = call.database.clone();
+                let user = admit(&context, &metadata, &database, &request).await?;
+                call.user = user.clone().unwrap_or_default();
                 let handler = async move {
                     let _permit = permit;
                     $handler(&context, &database, request).await
                 };
+                let handler = caller::scope(user, handler);
                 let result = run(Way::$way, &call, handler).await;
                 Ok(Response::new(Outcome::<$answer>::answer(result)))
             })*
@@ -256,9 +264,9 @@ calls! {
 
     Write create_database(CreateDatabaseRequest) -> Status, server, database::create;
     Write drop_database(DropDatabaseRequest) -> Status, server, database::drop;
-    Write alter_database(AlterDatabaseRequest) -> Status, server, database::alter;
+    Write alter_database(AlterDatabaseRequest) -> Status, database, database::alter;
     Read list_databases(ListDatabasesRequest) -> ListDatabasesResponse, server, database::list;
-    Read describe_database(DescribeDatabaseRequest) -> DescribeDatabaseResponse, server,
+    Read describe_database(DescribeDatabaseRequest) -> DescribeDatabaseResponse, database,
         database::describe;
 
     Write create_index(CreateIndexRequest) -> Status, collection, index::create;
@@ -310,6 +318,27 @@ calls! {
         compaction::state;
     Read get_compaction_state_with_plans(GetCompactionPlansRequest) -> GetCompactionPlansResponse,
         collection, compaction::plans;
+
+    Write create_credential(CreateCredentialRequest) -> Status, server, users::create;
+    Write update_credential(UpdateCredentialRequest) -> Status, server, users::update;
+    Write delete_credential(DeleteCredentialRequest) -> Status, server, users::delete;
+    Read list_cred_users(ListCredUsersRequest) -> ListCredUsersResponse, server, users::list;
+    Read select_user(SelectUserRequest) -> SelectUserResponse, server, users::select;
+    Write create_role(CreateRoleRequest) -> Status, server, roles::create;
+    Write alter_role(AlterRoleRequest) -> Status, server, roles::alter;
+    Write drop_role(DropRoleRequest) -> Status, server, roles::drop;
+    Write operate_user_role(OperateUserRoleRequest) -> Status, server, roles::operate;
+    Read select_role(SelectRoleRequest) -> SelectRoleResponse, server, roles::select;
+    Write operate_privilege(OperatePrivilegeRequest) -> Status, server, grants::operate_old;
+    Write operate_privilege_v2(OperatePrivilegeV2Request) -> Status, server, grants::operate_new;
+    Read select_grant(SelectGrantRequest) -> SelectGrantResponse, server, grants::select;
+    Write create_privilege_group(CreatePrivilegeGroupRequest) -> Status, server,
+        grants::create_group;
+    Write drop_privilege_group(DropPrivilegeGroupRequest) -> Status, server, grants::drop_group;
+    Write operate_privilege_group(OperatePrivilegeGroupRequest) -> Status, server,
+        grants::alter_group;
+    Read list_privilege_groups(ListPrivilegeGroupsRequest) -> ListPrivilegeGroupsResponse, server,
+        grants::list_groups;
 }
 
 macro_rules! answers {
@@ -331,7 +360,8 @@ answers! {
     GetIndexStateResponse, GetIndexStatisticsResponse, GetLoadStateResponse,
     GetLoadingProgressResponse, GetPartitionStatisticsResponse, GetPersistentSegmentInfoResponse,
     GetQuerySegmentInfoResponse, GetReplicasResponse, GetVersionResponse, ListAliasesResponse,
-    ListDatabasesResponse, ManualCompactionResponse, MutationResult, QueryResults, SearchResults,
+    ListCredUsersResponse, ListDatabasesResponse, ListPrivilegeGroupsResponse, SelectGrantResponse,
+    SelectRoleResponse, SelectUserResponse, ManualCompactionResponse, MutationResult, QueryResults, SearchResults,
     ShowCollectionsResponse, ShowPartitionsResponse, TruncateCollectionResponse,
 }
 

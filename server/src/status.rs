@@ -10,6 +10,8 @@ pub mod code {
     pub const UNAVAILABLE: i32 = 2;
     /// Too busy; clients try again.
     pub const RATE_LIMIT: i32 = 8;
+    /// More than the operator allows.
+    pub const QUOTA_EXCEEDED: i32 = 9;
     /// Not built.
     pub const UNIMPLEMENTED: i32 = 10;
     /// More replicas asked than there are nodes.
@@ -46,6 +48,12 @@ pub mod code {
     pub const PARAMETER_INVALID: i32 = 1100;
     /// The request lacks something.
     pub const PARAMETER_MISSING: i32 = 1101;
+    /// Not who he says he is.
+    pub const NOT_AUTHENTICATED: i32 = 1400;
+    /// Nobody may do that.
+    pub const PRIVILEGE_NOT_PERMITTED: i32 = 1401;
+    /// Not a name for a group of privileges.
+    pub const PRIVILEGE_GROUP_NAME: i32 = 1402;
     /// No such alias.
     pub const ALIAS_NOT_FOUND: i32 = 1600;
     /// An alias and a collection cannot share a name.

@@ -45,7 +45,15 @@ const FLOORS: [(&str, &[&[&str]]); 3] = [
     ("sql", &[&["lang"], &["functions"], &["error"], &["provider"], &["plan"], &["session"]]),
     (
         "server",
-        &[&["status"], &["convert", "memory"], &["context"], &["proxy"], &["service"], &["server"]],
+        &[
+            &["status"],
+            &["convert", "memory", "access"],
+            &["context"],
+            &["proxy"],
+            &["admission"],
+            &["service"],
+            &["server"],
+        ],
     ),
 ];
 

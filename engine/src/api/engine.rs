@@ -104,6 +104,7 @@ pub(super) struct Inner {
 pub(super) struct Names {
     pub databases: BTreeMap<String, DatabaseRecord>,
     pub collections: BTreeMap<u64, Collection>,
+    pub records: BTreeMap<String, Vec<u8>>,
 }
 
 impl Names {
@@ -176,7 +177,7 @@ impl Engine {
             settings: options.settings,
         });
         let collections = open_collections(&context, &catalog, &content).await?;
-        let names = Names { databases: content.databases, collections };
+        let names = Names { databases: content.databases, collections, records: content.records };
         let engine = Self {
             inner: Arc::new(Inner {
                 context,

@@ -47,6 +47,7 @@ mod clones;
 mod databases;
 mod engine;
 mod maintenance;
+mod records;
 
 pub use crate::collection::rows::{DEFAULT_PARTITION, Rows, Written};
 pub use crate::collection::{Collection, CollectionStats, SegmentInfo};
@@ -66,6 +67,7 @@ pub(crate) use engine::read_store_file;
 pub use clones::CloneOrder;
 pub use engine::{DEFAULT_DATABASE, Engine, NewCollection, OpenOptions};
 pub(crate) use maintenance::MaintenanceEngine;
+pub use records::RecordChange;
 
 /// The score of one pair of vectors as searches report it (before rounding to 32 bits): the same on every
 /// processor. L2 is the squared distance; a zero vector has cosine 0.

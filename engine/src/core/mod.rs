@@ -7,6 +7,7 @@ pub mod key;
 pub mod rowset;
 pub mod runtime;
 pub mod schema;
+pub mod server_settings;
 pub mod settings;
 pub mod sparse;
 pub mod time;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result, Subject};
+pub use super::server_settings::{AuthSettings, ServerSettings};
 
 /// When a write is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,10 @@ pub struct Settings {
     pub read: ReadSettings,
     /// Limits on requests.
     pub limits: LimitSettings,
+    /// Who may do what.
+    pub auth: AuthSettings,
+    /// The server's own conduct.
+    pub server: ServerSettings,
 }
 
 /// The write-ahead log.
@@ -277,7 +282,7 @@ impl Settings {
 
     /// Refuses values out of range, by name.
     pub fn check(&self) -> Result<()> {
-        let ranges: [(&str, u64, u64, u64); 19] = [
+        let ranges: [(&str, u64, u64, u64); 20] = [
             ("log.group_max_bytes", self.log.group_max_bytes as u64, 1 << 10, 1 << 30),
             ("log.os_sync_interval_ms", self.log.os_sync_interval_ms, 1, 60_000),
             ("memtable.max_size_bytes", self.memtable.max_size_bytes as u64, 1 << 10, 1 << 36),
@@ -313,7 +318,7 @@ impl Settings {
                 "setting memtable.slowdown_frozen: must not exceed memtable.stop_frozen",
             ));
         }
-        Ok(())
+        self.auth.check()
     }
 }
 
@@ -322,7 +327,9 @@ fn overlay(table: &mut toml::Table, name: &str, value: &str) -> Result<()> {
     let Some(rest) = name.strip_prefix("ELANUS_") else { return Ok(()) };
     let lower = rest.to_lowercase();
     let Some((section, key)) = lower.split_once('_') else { return Ok(()) };
-    if !["log", "memtable", "compaction", "gc", "read", "limits"].contains(&section) {
+    const SECTIONS: [&str; 8] =
+        ["log", "memtable", "compaction", "gc", "read", "limits", "auth", "server"];
+    if !SECTIONS.contains(&section) {
         return Ok(());
     }
     let parsed = match value {

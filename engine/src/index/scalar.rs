@@ -151,24 +151,24 @@ pub fn places(values: &ArrayRef, candidates: &Candidates) -> Result<Vec<Range<us
         Some(value) => Ok(Finder::new(values, known, value)?.place(0, past)),
         None => Ok::<_, crate::core::error::Error>(open),
     };
-    let ranges = match candidates {
-        Candidates::All => vec![0..values.len()],
-        Candidates::Nulls => vec![known..values.len()],
-        Candidates::Range(from, to) => {
-            let (from, to) = (bound(from, false, 0)?, bound(to, true, known)?);
-            vec![from..to.max(from)]
-        }
-        Candidates::Values(wanted) => {
-            let finder = Finder::new(values, known, wanted)?;
-            let valid = (0..wanted.len()).filter(|at| wanted.is_valid(*at));
-            let mut found: Vec<Range<usize>> =
-                valid.map(|at| finder.place(at, false)..finder.place(at, true)).collect();
-            found.sort_unstable_by_key(|range| range.start);
-            found.dedup();
-            found
-        }
+    let range = match candidates {
+        Candidates::All => 0..values.len(),
+        Candidates::Nulls => known..values.len(),
+        Candidates::Range(from, to) => bound(from, false, 0)?..bound(to, true, known)?,
+        Candidates::Values(wanted) => return each(values, known, wanted),
     };
-    Ok(ranges.into_iter().filter(|range| !range.is_empty()).collect())
+    Ok(Some(range).filter(|range| !range.is_empty()).into_iter().collect())
+}
+
+/// The places of each of some values.
+fn each(values: &ArrayRef, known: usize, wanted: &ArrayRef) -> Result<Vec<Range<usize>>> {
+    let finder = Finder::new(values, known, wanted)?;
+    let valid = (0..wanted.len()).filter(|at| wanted.is_valid(*at));
+    let found = valid.map(|at| finder.place(at, false)..finder.place(at, true));
+    let mut found: Vec<Range<usize>> = found.filter(|range| !range.is_empty()).collect();
+    found.sort_unstable_by_key(|range| range.start);
+    found.dedup();
+    Ok(found)
 }
 
 /// Looks values up among ascending ones.

@@ -16,6 +16,7 @@ use elanus_proto::service::{
 use prost::Message;
 
 use super::{alias, names, schema_limits};
+use crate::access::State;
 use crate::context::{Context, absent};
 use crate::convert::{self, params, timezone};
 use crate::status::Failure;
@@ -175,7 +176,13 @@ pub async fn drop(
         return Err(Failure::parameter(format!("cannot drop the collection via alias = {name}")));
     }
     match ctx.engine.drop_collection(database, name).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            let grants_go = |state: &mut State| {
+                state.forget_collection(database, name);
+                Ok(())
+            };
+            ctx.access.change(grants_go).await
+        }
         Err(e) if e.kind == ErrorKind::NotFound && e.subject == Subject::Collection => Ok(()),
         Err(e) => Err(absent(e, database, name)),
     }
@@ -217,7 +224,12 @@ pub async fn rename(
             "fail to rename db name, must drop all aliases of this collection before rename",
         ));
     }
-    Ok(ctx.engine.rename_collection(database, &old, to, &new).await?)
+    ctx.engine.rename_collection(database, &old, to, &new).await?;
+    let grants_follow = |state: &mut State| {
+        state.rename_collection((database, &old), (to, &new));
+        Ok(())
+    };
+    ctx.access.change(grants_follow).await
 }
 
 /// Properties that mean a change of the collection itself, which is not built.
