@@ -3,6 +3,7 @@
 pub mod effort;
 pub mod error;
 pub mod filter;
+pub mod geometry;
 pub mod key;
 pub mod rowset;
 pub mod runtime;

@@ -15,6 +15,7 @@ use super::arith::{Arith, Leaf};
 use super::array::{Question, ask};
 use super::ast::Node;
 use super::fault::{Fault, Outcome};
+use super::geometry;
 use super::translate::{Meaning, Translator, type_name};
 use super::udf::{self, Kernel};
 use super::value::Value;
@@ -31,7 +32,7 @@ const KNOWN: [&str; 7] = [
 ];
 
 /// Functions that Milvus has besides.
-const MILVUS_ONLY: [&str; 18] = [
+const MILVUS_ONLY: [&str; 10] = [
     "text_match",
     "text_match_fuzzy",
     "phrase_match",
@@ -42,14 +43,6 @@ const MILVUS_ONLY: [&str; 18] = [
     "match_least",
     "match_most",
     "match_exact",
-    "st_equals",
-    "st_touches",
-    "st_overlaps",
-    "st_crosses",
-    "st_contains",
-    "st_intersects",
-    "st_within",
-    "st_dwithin",
 ];
 
 /// Which of the three `contains` it is.
@@ -78,7 +71,8 @@ impl Translator<'_> {
             "json_contains_all" | "array_contains_all" => self.contains(name, args, Contains::All),
             "json_contains_any" | "array_contains_any" => self.contains(name, args, Contains::Any),
             "array_length" => self.array_length(node, args),
-            name if MILVUS_ONLY.contains(&name) || name == "st_isvalid" => {
+            name if geometry::NAMES.contains(&name) => self.shape_call(node, name, args),
+            name if MILVUS_ONLY.contains(&name) => {
                 Err(Fault::unsupported(format!("function {name} is not supported")))
             }
             name => {

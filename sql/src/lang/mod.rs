@@ -14,6 +14,7 @@ mod calls;
 mod compare;
 mod fault;
 mod filter;
+mod geometry;
 mod json;
 mod json_view;
 mod lexer;
