@@ -223,8 +223,8 @@ impl Segment {
     }
 
     /// Forgets codes that are held elsewhere by now.
-    pub fn drop_codes(&self, name: &str) {
-        self.files.cache.remove(&(self.identity.folder.clone(), name.to_string()));
+    pub fn drop_codes(&self, file: &CodesFile) {
+        self.files.cache.remove(&(self.identity.folder.clone(), file.file.path.clone()));
     }
 
     /// Whether a column is small enough to be kept in memory.

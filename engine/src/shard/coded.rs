@@ -102,7 +102,7 @@ impl Snapshot {
     /// Whether joined codes could serve a search.
     pub(super) fn wants_joined(&self, request: &SearchRequest) -> bool {
         let ring = request.range.is_some_and(|r| r.range_filter.is_some());
-        self.units() > 1 && !request.effort.is_exact() && !request.queries.is_binary() && !ring
+        self.units() > 1 && !request.effort.is_exact() && request.queries.is_dense() && !ring
     }
 
     /// The codes of a unit, where it has them.

@@ -207,7 +207,7 @@ impl Snapshot {
                 Ok(Some(joined)) => {
                     joins.put(&name, Arc::new(joined));
                     let files = members.iter().filter_map(|s| Some((s, s.codes_file(&name)?)));
-                    files.for_each(|(segment, file)| segment.drop_codes(&file.name));
+                    files.for_each(|(segment, file)| segment.drop_codes(file));
                 }
                 Ok(None) => {}
                 Err(e) => tracing::warn!("the codes of {name} were not joined: {e}"),

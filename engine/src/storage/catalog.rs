@@ -117,15 +117,9 @@ impl Catalog {
 
     /// Sets records and, where there is no value, removes them: all of them or none.
     pub fn change_records(&self, changes: &[(String, Option<Vec<u8>>)]) -> Result<()> {
-        let mut batch = self.local.db.batch().durability(Some(PersistMode::SyncData));
-        for (name, value) in changes {
-            let key = format!("{RECORD}{name}");
-            match value {
-                Some(value) => batch.insert(self.local.catalog(), key, value.as_slice()),
-                None => batch.remove(self.local.catalog(), key),
-            }
-        }
-        Ok(batch.commit()?)
+        let entries =
+            changes.iter().map(|(name, value)| change(format!("{RECORD}{name}"), value.clone()));
+        self.local.write(entries.collect(), Persist::Data)
     }
 
     /// Notes that a collection exists.
