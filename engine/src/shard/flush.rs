@@ -34,7 +34,8 @@ impl Shard {
     pub async fn flush_oldest(self: &Arc<Self>) -> Result<bool> {
         let _flushing = self.flush_lock.lock().await;
         let Some(memtable) = self.tree().frozen.first().cloned() else { return Ok(false) };
-        let outcome = self.flush_one(&memtable).await;
+        // On the heap: this future is deep, and callers nest it further.
+        let outcome = Box::pin(self.flush_one(&memtable)).await;
         self.set_trouble(outcome.as_ref().err().cloned());
         outcome.map(|()| true)
     }

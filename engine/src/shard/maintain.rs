@@ -146,7 +146,7 @@ impl Shard {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<()> {
         let Some(claim) = self.claim(&job.inputs) else { return Ok(()) };
-        self.merge_and_publish(job, claim, report, progress).await
+        Box::pin(self.merge_and_publish(job, claim, report, progress)).await
     }
 
     /// Merges one segment alone: its derived files are made anew.

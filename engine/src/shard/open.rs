@@ -65,6 +65,11 @@ impl Shard {
 
     /// Opens a collection: claims it with a new epoch, then replays its log.
     pub async fn open(context: Arc<StoreContext>, head: Arc<Manifest>) -> Result<Self> {
+        // On the heap: this future is deep, and callers nest it further.
+        Box::pin(Self::open_now(context, head)).await
+    }
+
+    async fn open_now(context: Arc<StoreContext>, head: Arc<Manifest>) -> Result<Self> {
         let mut claimed = (*head).clone();
         if let Some(writer) = &context.writer_id {
             let log =

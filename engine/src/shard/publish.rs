@@ -86,7 +86,7 @@ impl Shard {
         let shard = self.clone();
         runtime::finish(async move {
             let _publishing = publishing;
-            shard.publish_next(tree, change, next).await
+            Box::pin(shard.publish_next(tree, change, next)).await
         })
         .await
     }
