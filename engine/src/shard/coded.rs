@@ -356,12 +356,15 @@ fn rank_all(
             match found {
                 Some((candidates, _)) => {
                     let rows = || candidates.iter().filter(|c| c.unit == unit.unit).map(|c| c.row);
+                    let ask = |row: u32| {
+                        let Some((view, at)) = find(row) else { return };
+                        view.prefetch(at);
+                        unit.keys.prefetch(row as usize);
+                    };
                     let mut coming = rows().skip(AHEAD);
-                    rows().take(AHEAD).filter_map(find).for_each(|(view, at)| view.prefetch(at));
+                    rows().take(AHEAD).for_each(ask);
                     for row in rows() {
-                        if let Some((view, at)) = coming.next().and_then(find) {
-                            view.prefetch(at);
-                        }
+                        coming.next().into_iter().for_each(ask);
                         add(row);
                     }
                 }

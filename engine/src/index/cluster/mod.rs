@@ -11,6 +11,8 @@ pub mod coder;
 pub mod coverage;
 pub mod joined;
 pub mod kmeans;
+mod likely;
+mod overview;
 mod query;
 pub mod rotation;
 pub mod rows;

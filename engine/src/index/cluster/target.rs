@@ -69,6 +69,11 @@ impl<'a> Target<'a> {
         target
     }
 
+    /// Whether no row is left out.
+    pub(super) fn allows_all(&self) -> bool {
+        self.allowed.is_none()
+    }
+
     /// Asks for the first codes of a list before they are needed.
     pub(super) fn prefetch(&self, list: usize) {
         let block_bytes = self.rows.nibbles.len() / self.rows.rows.div_ceil(BLOCK_ROWS).max(1);
