@@ -12,6 +12,7 @@ pub mod coverage;
 pub mod joined;
 pub mod kmeans;
 mod likely;
+mod narrow;
 mod overview;
 mod query;
 pub mod rotation;

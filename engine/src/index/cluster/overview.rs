@@ -48,10 +48,10 @@ impl Overview {
         let (mut rows, mut allowed) = (0.0f64, 0.0f64);
         for (list, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             allowed += f64::from(*count);
-            let lists = listed.iter().map(|t| t.rows.list(list));
+            let lists = listed.iter().map(|t| t.whole.list(list));
             rows += lists.map(|(from, to)| (to - from) as f64).sum::<f64>();
         }
-        let all: f64 = listed.iter().map(|t| t.rows.rows as f64).sum();
+        let all: f64 = listed.iter().map(|t| t.whole.rows as f64).sum();
         let depth = if allowed > 0.0 { rows / (allowed * all) } else { 0.0 };
         Self { seen: seen(listed, &counts), counts, depth }
     }

@@ -199,7 +199,7 @@ impl<'a> ClusterSearch<'a> {
     }
 
     fn all_rows(&self) -> usize {
-        self.flat.iter().chain(&self.listed).map(|t| t.rows.rows).sum()
+        self.flat.iter().chain(&self.listed).map(|t| t.whole.rows).sum()
     }
 
     /// Compares every allowed row by its bytes.
