@@ -291,6 +291,9 @@ fn search_codes(units: &[Coded], joined: Option<&InUse>, request: &SearchRequest
     if let (Some(joined), false) = (joined, parts.is_empty()) {
         targets.push(Target::joined(JOINED, &joined.joined, &parts, metric));
     }
+    let count = request.queries.len();
+    let narrowed: Vec<_> = targets.iter().map(|t| t.narrowed(&book, count)).collect();
+    let targets = narrow(targets, &narrowed, &book, metric);
     let search = ClusterSearch::new(&book, targets, metric, request.top_k, request.effort);
     let queries: Vec<&[f32]> = (0..request.queries.len())
         .filter_map(|at| match request.queries.get(at) {
@@ -307,6 +310,20 @@ fn search_codes(units: &[Coded], joined: Option<&InUse>, request: &SearchRequest
         candidates.for_each(|c| name_row(c, joined));
     }
     Found { found, order }
+}
+
+/// The targets by the codes of their allowed rows alone, where there are such.
+fn narrow<'a>(
+    targets: Vec<Target<'a>>,
+    narrowed: &'a [Option<CodedRows>],
+    book: &Codebook,
+    metric: Metric,
+) -> Vec<Target<'a>> {
+    let one = |(target, rows): (Target<'a>, &'a Option<CodedRows>)| match rows {
+        Some(rows) => target.over(rows, book, metric),
+        None => target,
+    };
+    targets.into_iter().zip(narrowed).map(one).collect()
 }
 
 /// Puts unit and row in place of a number among joined rows.
@@ -356,12 +373,15 @@ fn rank_all(
             match found {
                 Some((candidates, _)) => {
                     let rows = || candidates.iter().filter(|c| c.unit == unit.unit).map(|c| c.row);
+                    let ask = |row: u32| {
+                        let Some((view, at)) = find(row) else { return };
+                        view.prefetch(at);
+                        unit.keys.prefetch(row as usize);
+                    };
                     let mut coming = rows().skip(AHEAD);
-                    rows().take(AHEAD).filter_map(find).for_each(|(view, at)| view.prefetch(at));
+                    rows().take(AHEAD).for_each(ask);
                     for row in rows() {
-                        if let Some((view, at)) = coming.next().and_then(find) {
-                            view.prefetch(at);
-                        }
+                        coming.next().into_iter().for_each(ask);
                         add(row);
                     }
                 }

@@ -94,6 +94,22 @@ impl Joins {
         self.files.cache.put_joined((self.folder.clone(), field.to_string()), joined);
     }
 
+    /// Forgets what is mostly of segments that a manifest does not name.
+    pub fn retain(&self, manifest: &Manifest) {
+        let fields: Vec<String> = self.attempts.lock().keys().cloned().collect();
+        for field in fields {
+            let Some(joined) = self.get(&field) else { continue };
+            let named = |m: &&Member| manifest.segments.iter().any(|s| s.id == m.id);
+            let rows = |members: &mut dyn Iterator<Item = &Member>| members.map(|m| m.rows).sum();
+            let members = joined_members(&joined);
+            let (all, here): (usize, usize) =
+                (rows(&mut members.iter()), rows(&mut members.iter().filter(named)));
+            if 2 * here < all {
+                self.files.cache.remove(&(self.folder.clone(), field));
+            }
+        }
+    }
+
     /// Whether nobody is at it and it was not tried before.
     fn may_start(&self, field: &str, of: (u64, Vec<u64>)) -> bool {
         let mut attempts = self.attempts.lock();

@@ -131,6 +131,7 @@ impl Shard {
         retired.iter().for_each(|segment| self.retire(segment));
         self.codebooks.retain(&next);
         runtime::gate("publish.installed").await;
+        self.joins.retain(&next);
         if let Some(generation) = change.flushed_generation
             && let Err(e) = self.log.drop_generations(generation)
         {

@@ -10,16 +10,18 @@ use crate::core::rowset::RowSet;
 use crate::index::Metric;
 
 /// A unit to search.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Target<'a> {
     /// The caller's number of the unit.
     pub unit: u32,
     pub(super) rows: &'a CodedRows,
     pub(super) lens: Lens<'a>,
     /// One bit a place, in words from place 0 on; none: all places are allowed.
-    allowed: Option<Vec<u64>>,
+    pub(super) allowed: Option<Vec<u64>>,
     /// Number of allowed places.
     pub(super) count: usize,
+    /// The codes of all rows: `rows` may be those of the allowed ones alone.
+    pub(super) whole: &'a CodedRows,
 }
 
 impl<'a> Target<'a> {
@@ -63,10 +65,21 @@ impl<'a> Target<'a> {
         allowed: Option<Vec<u64>>,
         metric: Metric,
     ) -> Self {
-        let mut target =
-            Self { unit, rows, lens: Lens::of(rows, book.space, metric), allowed, count: 0 };
+        let mut target = Self {
+            unit,
+            rows,
+            lens: Lens::of(rows, book.space, metric),
+            allowed,
+            count: 0,
+            whole: rows,
+        };
         target.count = target.count_in(0, rows.rows);
         target
+    }
+
+    /// Whether no row is left out.
+    pub(super) fn allows_all(&self) -> bool {
+        self.allowed.is_none()
     }
 
     /// Asks for the first codes of a list before they are needed.

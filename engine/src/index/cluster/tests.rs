@@ -162,6 +162,41 @@ fn copied_codes_are_the_codes_made_anew() {
 }
 
 #[test]
+fn allowed_rows_alone_answer_like_all_under_a_mask() {
+    for dim in [24, 300] {
+        let rows = data(12_000, dim, 1);
+        let order = Order { version: 1, dim, space: Space::Raw, rows: 12_000 };
+        let book = Arc::new(train(order, &rows[..6_000 * dim]).unwrap());
+        let (coded, _) = coded(&book, &rows);
+        let bits = BooleanBuffer::collect_bool(12_000, |row| row % 9 == 2);
+        let allowed = RowSet::from_bits(bits);
+        for metric in [Metric::L2, Metric::Ip] {
+            let target = Target::new(0, &book, &coded, &allowed, metric);
+            assert!(target.narrowed(&book, 3).is_none());
+            let narrowed = target.narrowed(&book, 50).unwrap();
+            assert_eq!(narrowed.rows, allowed.count());
+            let over = target.clone().over(&narrowed, &book, metric);
+            let find = |target: Target<'_>, query: &[f32]| {
+                let effort = Effort::DEFAULT;
+                let search = ClusterSearch::new(&book, vec![target], metric, 10, effort);
+                search.run(query, &mut Scratch::default()).unwrap()
+            };
+            let (mut right, mut all) = (0, 0);
+            for query in data(40, dim, 1).chunks_exact(dim) {
+                let (masked, (found, touched)) =
+                    (find(target.clone(), query), find(over.clone(), query));
+                assert_eq!(touched.lists, masked.1.lists);
+                assert!(found.iter().all(|c| allowed.contains(c.row as usize)));
+                let truth = truth(metric, &rows, query, 10, &allowed);
+                right += truth.iter().filter(|t| found.iter().any(|c| c.row == **t)).count();
+                all += truth.len();
+            }
+            assert!(right as f32 > 0.93 * all as f32, "{dim} {metric:?}: {right} of {all}");
+        }
+    }
+}
+
+#[test]
 fn joined_units_answer_like_their_rows() {
     use joined::{Part, Source};
     for dim in [24, 300] {
