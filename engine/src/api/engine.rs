@@ -27,6 +27,7 @@ use crate::storage::frame;
 use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
 use crate::storage::log::{CollectionLog, LogWriter};
+use crate::storage::probe::check_put_if_absent;
 
 /// Name of the database that always exists.
 pub const DEFAULT_DATABASE: &str = "default";
@@ -141,6 +142,9 @@ impl Engine {
         if bucket.folder().is_some() {
             // Before the log is opened, so that a second process is told of the store, not of the log.
             drop(WriterLease::take(&bucket, "", clock.clone()).await?);
+        }
+        if bucket.is_remote() {
+            check_put_if_absent(&bucket).await?;
         }
         let local = runtime::blocking(move || LocalDb::open(&folder)).await?;
         let catalog = Catalog::new(local.clone());
@@ -530,6 +534,10 @@ fn store_checksum(id: &str) -> String {
 }
 
 async fn make_store_file(bucket: &Bucket) -> Result<String> {
+    if !bucket.is_remote() {
+        // A folder of a network may lie too; of a bucket it is known already.
+        check_put_if_absent(bucket).await?;
+    }
     let id = format!("{:016x}{:016x}", runtime::random_id(), runtime::random_id());
     let text = serde_json::json!({
         "format_version": FORMAT_VERSION,

@@ -58,6 +58,16 @@ impl Bucket {
         Self { store: Arc::new(InMemory::new()), name: "memory".into(), folder: None }
     }
 
+    /// Any store, under a name for messages.
+    pub fn over(store: Arc<dyn ObjectStore>, name: impl Into<String>) -> Self {
+        Self { store, name: name.into(), folder: None }
+    }
+
+    /// Whether others may write to it too whose manners are not the operating system's.
+    pub fn is_remote(&self) -> bool {
+        self.folder.is_none() && self.name != "memory"
+    }
+
     fn open_folder(path: &str, create: bool) -> Result<Self> {
         if create {
             std::fs::create_dir_all(path)

@@ -8,3 +8,4 @@ pub mod frame;
 pub mod lease;
 pub mod local;
 pub mod log;
+pub mod probe;
