@@ -28,6 +28,7 @@ use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
 use crate::storage::log::{CollectionLog, LogWriter};
 use crate::storage::probe::check_put_if_absent;
+use crate::storage::space::Space;
 
 /// Name of the database that always exists.
 pub const DEFAULT_DATABASE: &str = "default";
@@ -146,6 +147,8 @@ impl Engine {
         if bucket.is_remote() {
             check_put_if_absent(&bucket).await?;
         }
+        let mut folders = vec![folder.clone()];
+        folders.extend(bucket.folder().map(Path::to_path_buf));
         let local = runtime::blocking(move || LocalDb::open(&folder)).await?;
         let catalog = Catalog::new(local.clone());
         let content = catalog.load()?;
@@ -163,6 +166,7 @@ impl Engine {
             lease,
             memtable_bytes: AtomicUsize::new(0),
             in_use: InUse::default(),
+            space: Space::new(folders, options.settings.log.min_free_bytes),
             work: Arc::default(),
             settings: options.settings,
         });
@@ -413,6 +417,7 @@ fn first_manifest(
         dropped: false,
         codebooks: Vec::new(),
         exact_from_ts: created_ts,
+        gap_from_ts: None,
         snapshots: Vec::new(),
         sources: Vec::new(),
     }

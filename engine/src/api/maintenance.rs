@@ -18,6 +18,7 @@ use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
 use crate::storage::log::LogWriter;
 use crate::storage::probe::check_put_if_absent;
+use crate::storage::space::Space;
 
 /// Shards of a store over an empty scratch log: rows in the server's own log are not touched, and stay after
 /// the manifests' flushed timestamps.
@@ -50,6 +51,7 @@ impl MaintenanceEngine {
             lease,
             memtable_bytes: AtomicUsize::new(0),
             in_use: InUse::default(),
+            space: Space::default(),
             work: Arc::default(),
             settings,
         });

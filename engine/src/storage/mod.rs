@@ -9,3 +9,4 @@ pub mod lease;
 pub mod local;
 pub mod log;
 pub mod probe;
+pub mod space;
