@@ -16,6 +16,8 @@ pub mod code {
     pub const UNIMPLEMENTED: i32 = 10;
     /// More replicas asked than there are nodes.
     pub const RESOURCE_INSUFFICIENT: i32 = 12;
+    /// A disk has too little room.
+    pub const DISK_QUOTA: i32 = 7;
     /// No such collection.
     pub const COLLECTION_NOT_FOUND: i32 = 100;
     /// The collection is not loaded.
@@ -236,6 +238,7 @@ impl From<Error> for Failure {
             (K::NotFound, S::Field) => Self::new(code::FIELD_NOT_FOUND, reason),
             (K::NotFound, S::Store) => Self::new(code::IO_FAILED, reason),
             (K::LimitExceeded, S::Database) => Self::new(code::DATABASE_LIMIT, reason),
+            (K::LimitExceeded, S::Store) => Self::new(code::DISK_QUOTA, reason),
             (K::LimitExceeded, S::Collection) => Self::new(code::COLLECTION_LIMIT, reason),
             (K::InvalidRequest, S::Database) => Self::new(code::DATABASE_NAME, reason),
             (K::AlreadyExists, S::Alias) => Self::new(code::ALIAS_EXISTS, reason),
@@ -277,7 +280,6 @@ impl From<Error> for Failure {
                 | S::Schema
                 | S::Expression
                 | S::Setting
-                | S::Store
                 | S::Snapshot
                 | S::Request,
             )
@@ -303,6 +305,7 @@ mod tests {
             (Error::not_found(Subject::Collection, "x"), 100, ErrorCode::CollectionNotExists),
             (Error::not_found(Subject::Partition, "x"), 200, ErrorCode::MetaFailed),
             (Error::not_found(Subject::Index, "x"), 700, ErrorCode::IndexNotExist),
+            (Error::limit(Subject::Store, "x"), 7, ErrorCode::DiskQuotaExhausted),
             (Error::not_found(Subject::Snapshot, "x"), 2600, ErrorCode::UnexpectedError),
             (Error::not_found(Subject::Database, "x"), 800, ErrorCode::UnexpectedError),
             (Error::not_found(Subject::Alias, "x"), 1600, ErrorCode::UnexpectedError),

@@ -7,6 +7,7 @@ mod cancel;
 mod compaction;
 mod concurrent;
 mod damage;
+mod disk_full;
 mod faces;
 mod harness;
 mod layers;

@@ -123,6 +123,9 @@ pub struct CompactArgs {
 pub struct VerifyArgs {
     /// The store: a folder or s3://BUCKET/PREFIX
     pub data: Location,
+    /// Exit 1 also when there are files that nothing needs
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Arguments of `elanus repair`.

@@ -71,7 +71,8 @@ async fn compaction_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         let Some(inner) = engine.upgrade() else { return };
         let settings = inner.context.settings.compaction.clone();
         let interval = Duration::from_millis(settings.interval_ms);
-        if settings.enabled {
+        // A merge needs room before it gives any: what is left is for the log and for flushes.
+        if settings.enabled && inner.context.space.check().is_ok() {
             let slots = Arc::new(Semaphore::new(settings.max_jobs));
             let jobs = collections(&inner).into_iter().map(|c| compact_one(c, slots.clone()));
             tokio::select! {

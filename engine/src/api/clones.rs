@@ -108,6 +108,7 @@ fn first_version(
         codebooks,
         flushed_ts: created_ts,
         exact_from_ts: created_ts,
+        gap_from_ts: None,
         created_ts,
         loaded: false,
         loaded_partitions: Vec::new(),

@@ -27,6 +27,8 @@ use crate::storage::frame;
 use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
 use crate::storage::log::{CollectionLog, LogWriter};
+use crate::storage::probe::check_put_if_absent;
+use crate::storage::space::Space;
 
 /// Name of the database that always exists.
 pub const DEFAULT_DATABASE: &str = "default";
@@ -143,6 +145,11 @@ impl Engine {
             // Before the log is opened, so that a second process is told of the store, not of the log.
             drop(WriterLease::take(&bucket, "", clock.clone()).await?);
         }
+        if bucket.is_remote() {
+            check_put_if_absent(&bucket).await?;
+        }
+        let mut folders = vec![folder.clone()];
+        folders.extend(bucket.folder().map(Path::to_path_buf));
         let local = runtime::blocking(move || LocalDb::open(&folder)).await?;
         Self::open_over(options, bucket, local, clock).await
     }
@@ -173,6 +180,7 @@ impl Engine {
             lease,
             memtable_bytes: AtomicUsize::new(0),
             in_use: InUse::default(),
+            space: Space::new(folders, options.settings.log.min_free_bytes),
             work: Arc::default(),
             settings: options.settings,
         });
@@ -426,6 +434,7 @@ fn first_manifest(
         dropped: false,
         codebooks: Vec::new(),
         exact_from_ts: created_ts,
+        gap_from_ts: None,
         snapshots: Vec::new(),
         sources: Vec::new(),
     }
@@ -547,6 +556,10 @@ fn store_checksum(id: &str) -> String {
 }
 
 async fn make_store_file(bucket: &Bucket) -> Result<String> {
+    if !bucket.is_remote() {
+        // A folder of a network may lie too; of a bucket it is known already.
+        check_put_if_absent(bucket).await?;
+    }
     let id = format!("{:016x}{:016x}", runtime::random_id(), runtime::random_id());
     let text = serde_json::json!({
         "format_version": FORMAT_VERSION,

@@ -17,6 +17,8 @@ use crate::storage::bucket::Bucket;
 use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
 use crate::storage::log::LogWriter;
+use crate::storage::probe::check_put_if_absent;
+use crate::storage::space::Space;
 
 /// Shards of a store over an empty scratch log: rows in the server's own log are not touched, and stay after
 /// the manifests' flushed timestamps.
@@ -31,6 +33,9 @@ impl MaintenanceEngine {
     pub async fn open(location: &str, settings: Settings) -> Result<Self> {
         settings.check()?;
         let bucket = Bucket::open(location, false)?;
+        if bucket.is_remote() {
+            check_put_if_absent(&bucket).await?;
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let holder = format!("maintenance-{:016x}", runtime::random_id());
         let lease = WriterLease::take(&bucket, &holder, clock.clone()).await?;
@@ -46,6 +51,7 @@ impl MaintenanceEngine {
             lease,
             memtable_bytes: AtomicUsize::new(0),
             in_use: InUse::default(),
+            space: Space::default(),
             work: Arc::default(),
             settings,
         });

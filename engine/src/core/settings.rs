@@ -51,6 +51,9 @@ pub struct LogSettings {
     pub os_sync_interval_ms: u64,
     /// Most bytes that one group commit writes at once. More: fewer syncs under load, longer waits.
     pub group_max_bytes: usize,
+    /// Writes are refused and merges wait while a disk of the store has less room, so that neither the log nor
+    /// a flush meets a full one. 0: it is not looked at.
+    pub min_free_bytes: u64,
     /// Folder of the local log and catalog. Empty: `local` inside a local data folder; a store in a
     /// bucket needs it.
     pub dir: String,
@@ -62,6 +65,7 @@ impl Default for LogSettings {
             durability: Durability::Sync,
             os_sync_interval_ms: 200,
             group_max_bytes: 16 << 20,
+            min_free_bytes: 256 << 20,
             dir: String::new(),
         }
     }

@@ -82,6 +82,16 @@ impl History<'_> {
                 high = middle;
             }
         }
+        if let (Some(found), Some(next)) = (&found, kept.get(low)) {
+            let gap = self.read(*next).await?.gap_from_ts.filter(|from| *from < ts);
+            if gap.is_some() {
+                return gone(&format!(
+                    "rows that were there then were replaced before they were flushed; \
+                     the nearest moment before it is TIMESTAMP {}",
+                    found.flushed_ts
+                ));
+            }
+        }
         match found {
             Some(manifest) => Ok(manifest),
             None => gone("its version of then is not kept (setting gc.retention_ms)"),

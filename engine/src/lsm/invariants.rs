@@ -153,6 +153,7 @@ mod tests {
             dropped: false,
             codebooks: codebooks.iter().map(codebook).collect(),
             exact_from_ts: 1,
+            gap_from_ts: None,
             snapshots: Vec::new(),
             sources: Vec::new(),
         }

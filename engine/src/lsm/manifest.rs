@@ -213,6 +213,9 @@ pub struct Manifest {
     /// The rows of any moment from this timestamp on are in this version or came after it; 0: unknown, in
     /// versions of older programs.
     pub exact_from_ts: Timestamp,
+    /// With a flush that left out rows which were replaced or deleted before it: the flushed timestamp of the
+    /// version before. Moments from then to `exact_from_ts` are in no version.
+    pub gap_from_ts: Option<Timestamp>,
     /// Versions that are kept by name, oldest first.
     pub snapshots: Vec<NamedSnapshot>,
     /// Other collections whose files versions of this one may name, because it was cloned from them.
@@ -241,7 +244,7 @@ pub struct SegmentEdit {
     pub add: Vec<Arc<SegmentMeta>>,
     /// With a flush: the timestamp that is now in the segments.
     pub flushed_ts: Option<Timestamp>,
-    /// With a compaction: the timestamp whose deletes it obeyed.
+    /// The newest timestamp of a delete that was obeyed: its row is in no segment.
     pub exact_from_ts: Timestamp,
 }
 
@@ -265,6 +268,8 @@ impl Manifest {
             0 => 0,
             known => known.max(edit.exact_from_ts),
         };
+        let gap = edit.flushed_ts.is_some() && edit.exact_from_ts > self.flushed_ts;
+        next.gap_from_ts = gap.then_some(self.flushed_ts);
         next
     }
 

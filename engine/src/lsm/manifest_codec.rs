@@ -97,6 +97,7 @@ fn to_disk(m: &Manifest) -> disk::Manifest {
             })
             .collect(),
         exact_from_ts: m.exact_from_ts,
+        gap_from_ts: m.gap_from_ts.unwrap_or(0),
         snapshots: m
             .snapshots
             .iter()
@@ -165,6 +166,7 @@ fn from_disk(m: disk::Manifest) -> Result<Manifest> {
             })
             .collect::<Result<_>>()?,
         exact_from_ts: m.exact_from_ts,
+        gap_from_ts: (m.gap_from_ts != 0).then_some(m.gap_from_ts),
         snapshots: m
             .snapshots
             .into_iter()

@@ -6,6 +6,7 @@
 
 pub mod inspect;
 pub mod maintain;
+mod orphans;
 pub mod repair;
 pub mod verify;
 

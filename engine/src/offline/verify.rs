@@ -10,10 +10,11 @@ use futures::TryStreamExt;
 use serde::Serialize;
 
 use self::codes::{Codebooks, Vectors};
-use super::{Progress, open_store};
+use super::{Progress, open_store, orphans};
 use crate::core::error::{Error, Result};
 use crate::core::key::{Key, Keys};
 use crate::core::rowset::DeleteSet;
+use crate::core::runtime::{Clock, SystemClock};
 use crate::core::validate;
 use crate::lsm::manifest::{FileMeta, Manifest, SegmentMeta};
 use crate::lsm::{commit, invariants};
@@ -40,6 +41,10 @@ pub struct VerifyReport {
     pub files: u64,
     /// Bytes read.
     pub bytes: u64,
+    /// Files that nothing needs; garbage collection removes them after their grace time.
+    pub orphan_files: u64,
+    /// Their bytes.
+    pub orphan_bytes: u64,
     /// What is wrong, each naming the file.
     pub problems: Vec<String>,
     /// Derived files among them, which can be made anew.
@@ -108,6 +113,10 @@ pub async fn verify_bucket(bucket: &Bucket, progress: Progress<'_>) -> Result<Ve
                 Err(e) => report.problems.push(e.to_string()),
             }
         }
+    }
+    for orphan in orphans::find(&bucket, SystemClock.now_ms()).await? {
+        report.orphan_files += 1;
+        report.orphan_bytes += orphan.size_bytes;
     }
     Ok(report)
 }

@@ -11,6 +11,7 @@ use crate::core::time::{Timestamp, TimestampOracle};
 use crate::segment::files::SegmentFiles;
 use crate::storage::lease::WriterLease;
 use crate::storage::log::LogWriter;
+use crate::storage::space::Space;
 
 /// What all shards of a store share.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct StoreContext {
     pub lease: WriterLease,
     /// Bytes in all memtables.
     pub memtable_bytes: AtomicUsize,
+    /// Room on the disks.
+    pub space: Space,
     /// Files that readers or clones need though their own collection does not name them.
     pub in_use: InUse,
     /// Wakes the maintenance task.

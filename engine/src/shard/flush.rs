@@ -12,7 +12,6 @@ use super::publish::{Carry, Change, Source};
 use crate::core::error::Result;
 use crate::core::rowset::DeleteSet;
 use crate::core::runtime;
-use crate::core::time::Timestamp;
 use crate::lsm::compact::DROPPED;
 use crate::lsm::layout::{self, Laid, LayoutOrder, Rows};
 use crate::lsm::manifest::{ColumnBounds, FileMeta, Manifest, SegmentEdit, SegmentMeta};
@@ -47,14 +46,23 @@ impl Shard {
         runtime::gate("flush.begin").await;
         let manifest = self.tree().manifest.clone();
         let mut partitions: BTreeMap<u64, Vec<MemtableUnit>> = BTreeMap::new();
+        let mut alive = 0;
         for unit in memtable.units_at(flushed_ts) {
+            alive += unit.alive.count();
             if manifest.partitions.iter().any(|p| p.id == unit.chunk.partition_id) {
                 partitions.entry(unit.chunk.partition_id).or_default().push(unit);
             }
         }
         let (change, metas) = self.write_partitions(memtable, &manifest, partitions).await?;
         runtime::gate("flush.data").await;
-        self.publish_flush(change, metas, flushed_ts).await?;
+        let exact_from_ts = if alive < memtable.rows() { flushed_ts } else { 0 };
+        let edit = SegmentEdit {
+            add: metas,
+            flushed_ts: Some(flushed_ts),
+            exact_from_ts,
+            ..Default::default()
+        };
+        self.publish_flush(change, edit).await?;
         self.build_scalar_indexes().await;
         Ok(())
     }
@@ -62,20 +70,15 @@ impl Shard {
     async fn publish_flush(
         self: &Arc<Self>,
         change: Change,
-        metas: Vec<Arc<SegmentMeta>>,
-        flushed_ts: Timestamp,
+        edit: SegmentEdit,
     ) -> Result<()> {
         let generation = change.flushed_generation;
-        let all = metas.clone();
+        let segments = edit.add.len();
         let outcome = self
             .publish(change, move |manifest| {
                 // A partition that was dropped meanwhile takes its new segment with it.
-                let add = all
-                    .into_iter()
-                    .filter(|s| manifest.partitions.iter().any(|p| p.id == s.partition_id))
-                    .collect();
-                let flushed_ts = Some(flushed_ts);
-                let edit = SegmentEdit { add, flushed_ts, ..Default::default() };
+                let mut edit = edit;
+                edit.add.retain(|s| manifest.partitions.iter().any(|p| p.id == s.partition_id));
                 Ok(manifest.with_segments(&edit))
             })
             .await;
@@ -83,7 +86,7 @@ impl Shard {
             tracing::debug!(
                 "collection {}: flushed generation {generation:?} into {} segments",
                 self.collection_id,
-                metas.len()
+                segments
             );
         }
         outcome.map(|_| ())

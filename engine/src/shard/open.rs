@@ -88,6 +88,7 @@ impl Shard {
             claimed.writer.clone_from(writer);
         }
         claimed.version += 1;
+        claimed.gap_from_ts = None;
         claimed.epoch += 1;
         if context.files.bucket.folder().is_none() {
             // A paused writer of an older epoch may still complete uploads: they must not meet ours.

@@ -79,7 +79,9 @@ impl Shard {
         if change.flushed_generation.is_some_and(done) {
             return Ok(tree.manifest.clone());
         }
-        let mut next = edit(&tree.manifest)?.with_codebooks(&change.codebooks);
+        // The gap is of one version only.
+        let old = Manifest { gap_from_ts: None, ..Manifest::clone(&tree.manifest) };
+        let mut next = edit(&old)?.with_codebooks(&change.codebooks);
         next.version = tree.manifest.version + 1;
         next.epoch = self.epoch;
         next.next_segment_id = self.next_segment_id().max(tree.manifest.next_segment_id);

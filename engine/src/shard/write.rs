@@ -168,6 +168,7 @@ impl Shard {
 
     /// Slows writers down, then lets them wait, while flushes are behind.
     async fn admit(&self) -> Result<()> {
+        self.context.space.check()?;
         let settings = &self.context.settings.memtable;
         let clock = Stopwatch::start();
         loop {

@@ -63,6 +63,11 @@ impl Bucket {
         Self { store, name: name.into(), folder: None }
     }
 
+    /// Whether others may write to it too whose manners are not the operating system's.
+    pub fn is_remote(&self) -> bool {
+        self.folder.is_none() && self.name != "memory"
+    }
+
     fn open_folder(path: &str, create: bool) -> Result<Self> {
         if create {
             std::fs::create_dir_all(path)

@@ -9,3 +9,5 @@ pub mod frame;
 pub mod lease;
 pub mod local;
 pub mod log;
+pub mod probe;
+pub mod space;
