@@ -1,5 +1,6 @@
 //! Insert, upsert and delete.
 
+mod array_ops;
 mod keys_only;
 mod partial;
 
@@ -9,7 +10,6 @@ use arrow::array::RecordBatch;
 use elanus_engine::api::{CollectionInfo, PartitionSet, Rows, Written};
 use elanus_engine::core::schema::DataType;
 use elanus_proto::schema::FieldData;
-use elanus_proto::schema::field_partial_update_op::OpType;
 use elanus_proto::service::{DeleteRequest, InsertRequest, MutationResult, UpsertRequest};
 use elanus_sql::lang::Filter;
 
@@ -47,26 +47,20 @@ pub async fn upsert(
     request: UpsertRequest,
 ) -> Result<MutationResult, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
-    if let Some(op) = request.field_ops.iter().find(|op| op.op() != OpType::Replace) {
-        let what = op.op().as_str_name();
-        return Err(Failure::unsupported(format!(
-            "partial update {what} of field {} is not supported, only REPLACE is",
-            op.field_name
-        )));
-    }
     let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     check_schema(&info, request.schema_timestamp)?;
     let partition = partition(&info, request.partition_name)?;
     let rows = row_count(request.num_rows, request.fields_data.is_empty())?;
+    let ops = array_ops::read(&request.field_ops, &info.schema, &request.fields_data)?;
     let mut columns = read_columns(&info, request.fields_data, rows)?;
     let primary = info.schema.primary()?;
     if columns.column_by_name(&primary.name).is_none() {
         let name = &primary.name;
         return Err(invalid(format!("must assign pk when upsert, primary field: {name}")));
     }
-    if request.partial_update {
-        columns = partial::complete(&collection, columns).await?;
+    if request.partial_update || !ops.is_empty() {
+        columns = partial::complete(&collection, columns, &ops).await?;
     }
     columns::check_complete(&info.schema, &columns)?;
     let written = collection.upsert(Rows { columns, partition }).await?;

@@ -11,6 +11,7 @@ pub mod dml;
 pub mod flush;
 pub mod index;
 pub mod index_params;
+mod isolation;
 pub mod load;
 pub mod names;
 pub mod partition;

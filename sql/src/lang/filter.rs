@@ -21,6 +21,7 @@ use elanus_engine::core::timestamptz::Zone;
 use super::fault::Fault;
 use super::parser;
 use super::prune::Pruner;
+use super::sample::{self, Sampler};
 use super::template::TemplateValue;
 use super::translate::Translator;
 
@@ -33,6 +34,8 @@ pub struct Filter {
     columns: Vec<String>,
     compiled: Arc<dyn PhysicalExpr>,
     pruner: Option<Pruner>,
+    /// What matches is thinned out.
+    sampler: Option<Sampler>,
 }
 
 impl Filter {
@@ -52,10 +55,12 @@ impl Filter {
         templates: &HashMap<String, TemplateValue>,
     ) -> Result<Self> {
         let translator = Translator { text, schema, templates, zone };
-        let expr = parser::parse(text)
-            .and_then(|node| translator.filter(&node))
+        let (expr, sampler) = parser::parse(text)
+            .and_then(|node| sample::split(node, &translator))
+            .and_then(|(node, sampler)| Ok((translator.filter(&node)?, sampler)))
             .map_err(|fault| fault.into_error(text))?;
         Self::compile(text.trim().to_owned(), expr, schema)
+            .map(|filter| Self { sampler, ..filter })
             .map_err(|why| Fault::new(short(&why)).into_error(text))
     }
 
@@ -119,7 +124,7 @@ impl Filter {
             }
         }
         let pruner = Pruner::new(compiled.clone(), needed);
-        Ok(Self { text, expr, columns, compiled, pruner })
+        Ok(Self { text, expr, columns, compiled, pruner, sampler: None })
     }
 }
 
@@ -154,10 +159,14 @@ impl RowFilter for Filter {
         if *result.data_type() == DataType::Null {
             return Ok(BooleanArray::new_null(result.len()));
         }
-        match result.as_boolean_opt() {
-            Some(truth) => Ok(truth.clone()),
-            None => Ok(compute::cast(&result, &DataType::Boolean)?.as_boolean().clone()),
-        }
+        let truth = match result.as_boolean_opt() {
+            Some(truth) => truth.clone(),
+            None => compute::cast(&result, &DataType::Boolean)?.as_boolean().clone(),
+        };
+        Ok(match &self.sampler {
+            Some(sampler) => sampler.thin(&truth),
+            None => truth,
+        })
     }
 
     fn may_match(&self, units: &[&UnitStats]) -> Vec<bool> {

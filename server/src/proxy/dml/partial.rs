@@ -16,6 +16,7 @@ use elanus_engine::core::key::{Key, Keys};
 use elanus_engine::core::schema::{CollectionSchema, DYNAMIC_FIELD, FieldSchema};
 use serde_json::{Map, Value};
 
+use super::array_ops::{self, ArrayOps};
 use crate::convert::{columns, ids, internal, invalid};
 use crate::status::Failure;
 
@@ -27,6 +28,7 @@ use crate::status::Failure;
 pub(super) async fn complete(
     collection: &Collection,
     given: RecordBatch,
+    ops: &ArrayOps,
 ) -> Result<RecordBatch, Failure> {
     let schema = collection.schema();
     let primary = schema.primary()?;
@@ -42,7 +44,10 @@ pub(super) async fn complete(
             .ok_or_else(|| internal(format!("column {} was not fetched", field.name())))?;
         let array = match given.column_by_name(field.name()) {
             Some(new) if field.name() == DYNAMIC_FIELD => merged(new, before, &source)?,
-            Some(new) => new.clone(),
+            Some(new) => match ops.get(field.name()) {
+                Some(op) => array_ops::apply(*op, new, before, &source)?,
+                None => new.clone(),
+            },
             None => {
                 let taken = take(before, &source, None).map_err(Error::from)?;
                 completed(&schema, field.name(), taken, &is_new)?

@@ -48,7 +48,7 @@ impl Part {
         target.check_id(params.collection_id)?;
         let field = vector_field(target.schema(), params.anns_field.as_deref())?;
         let metric = field_metric(target.snapshot.info(), field, params.metric.as_deref())?;
-        let select = target.select(&request.dsl, request.expr_template_values)?;
+        let select = target.select_for_search(&request.dsl, request.expr_template_values)?;
         let queries = match request.search_input {
             Some(SearchInput::PlaceholderGroup(bytes)) => {
                 placeholder::query_vectors(&bytes, field)?
