@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use arrow::array::{ArrayRef, AsArray};
+use wkt::Wkt;
 
 use super::error::{Error, Result, Subject};
 use super::schema::FieldSchema;
@@ -22,11 +23,34 @@ pub fn check(field: &FieldSchema, column: &ArrayRef) -> Result<()> {
 /// Refuses a text that is no shape; says why in words that Milvus's clients look for.
 pub fn check_text(text: &str) -> Result<(), String> {
     let wrong = |why: &str| {
-        format!("invalid Geometry data, transform to wkb failed: syntax error in WKT '{text}': {why}")
+        format!(
+            "invalid Geometry data, transform to wkb failed: syntax error in WKT '{text}': {why}"
+        )
     };
-    match wkt::Wkt::<f64>::from_str(text) {
-        Ok(_) => Ok(()),
+    match Wkt::<f64>::from_str(text) {
+        Ok(shape) if rings_close(&shape) => Ok(()),
+        Ok(_) => {
+            Err(wrong("a polygon's ring has at least four points, the last of them the first"))
+        }
         Err(why) => Err(wrong(why)),
+    }
+}
+
+/// Whether each ring of each polygon ends where it began.
+fn rings_close(shape: &Wkt<f64>) -> bool {
+    let polygon = |p: &wkt::types::Polygon<f64>| {
+        p.rings().iter().all(|ring| {
+            let points = ring.coords();
+            let ends = points.first().zip(points.last());
+            points.is_empty()
+                || points.len() > 3 && ends.is_some_and(|(a, b)| (a.x, a.y) == (b.x, b.y))
+        })
+    };
+    match shape {
+        Wkt::Polygon(p) => polygon(p),
+        Wkt::MultiPolygon(m) => m.polygons().iter().all(polygon),
+        Wkt::GeometryCollection(all) => all.geometries().iter().all(rings_close),
+        _ => true,
     }
 }
 
@@ -49,7 +73,15 @@ mod tests {
         ] {
             assert_eq!(check_text(text), Ok(()), "{text}");
         }
-        for text in ["", "not-wkt", "POINT (1)", "POINT (1 2", "POLYGON (0 0, 1 1)", "CIRCLE (1 2)"] {
+        for text in [
+            "",
+            "not-wkt",
+            "POINT (1)",
+            "POINT (1 2",
+            "POLYGON (0 0, 1 1)",
+            "CIRCLE (1 2)",
+            "POLYGON ((0 0, 1 0))",
+        ] {
             assert!(check_text(text).is_err_and(|e| e.contains("syntax error")), "{text}");
         }
     }

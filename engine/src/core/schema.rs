@@ -392,6 +392,11 @@ impl CollectionSchema {
         self.fields.iter().find(|f| f.is_partition_key)
     }
 
+    /// The field by which rows are ordered, if declared.
+    pub fn clustering_key(&self) -> Option<&FieldSchema> {
+        self.fields.iter().find(|f| f.is_clustering_key)
+    }
+
     /// Columns as readers see them: the fields, then `$meta` where dynamic fields are on.
     pub fn to_arrow(&self) -> SchemaRef {
         let mut fields: Vec<ArrowField> = self.fields.iter().map(FieldSchema::to_arrow).collect();

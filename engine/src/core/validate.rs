@@ -13,8 +13,8 @@ use super::schema::{
     CollectionSchema, DEFAULT_METADATA, DYNAMIC_FIELD, DataType, DefaultValue, FieldSchema,
 };
 use super::settings::LimitSettings;
-use super::{geometry, sparse};
 use super::vectors::{VectorValues, VectorView};
+use super::{geometry, sparse};
 
 /// Checks columns by name and returns them in the schema's order, complete.
 ///

@@ -54,6 +54,8 @@ pub struct LayoutOrder<'a> {
     pub storage_schema: &'a SchemaRef,
     /// Primary key column.
     pub key_column: &'a str,
+    /// Column by which rows of one list are ordered; all rows where there are no lists.
+    pub clustering_key: Option<&'a str>,
     /// Fields to be coded; rows lie in the order of the first.
     pub fields: Vec<FieldBook>,
     /// Threads.
@@ -87,6 +89,7 @@ pub async fn write(order: LayoutOrder<'_>, rows: Rows) -> Result<Option<Laid>> {
     }
     let first = order.fields.first().cloned();
     let Rows { batches, known } = rows;
+    let clustering_key = order.clustering_key.map(str::to_string);
     let sort = move || {
         let lists = match &first {
             Some(first) if !codebooks::is_flat(total, first.book.lists()) => {
@@ -94,7 +97,11 @@ pub async fn write(order: LayoutOrder<'_>, rows: Rows) -> Result<Option<Laid>> {
             }
             _ => Vec::new(),
         };
-        Ok((sorted(&batches, &lists), lists, batches, known))
+        let ranks = match &clustering_key {
+            Some(key) => ranks_of(&batches, key)?,
+            None => Vec::new(),
+        };
+        Ok((sorted(&batches, &lists, &ranks), lists, batches, known))
     };
     let (places, lists, batches, known) = order.pools.maintenance(sort).await?;
     let mut writer = SegmentWriter::create(
@@ -241,16 +248,34 @@ fn assign(column: &ArrayRef, data_type: &DataType, book: &Codebook) -> Result<Ve
     Ok(lists)
 }
 
-/// `(batch, row)` of all rows in the order of their lists, older ones first within a list; as they came
-/// where there are no lists.
-fn sorted(batches: &[RecordBatch], lists: &[Vec<u32>]) -> Vec<(usize, usize)> {
+/// Where the value of each row of each batch stands among all values of the column, nulls first.
+fn ranks_of(batches: &[RecordBatch], key: &str) -> Result<Vec<Vec<u32>>> {
+    let columns: Vec<&dyn Array> =
+        batches.iter().filter_map(|b| b.column_by_name(key)).map(AsRef::as_ref).collect();
+    if columns.len() != batches.len() {
+        return Err(Error::internal(format!("a batch lacks the clustering key {key}")));
+    }
+    let ranks = compute::rank(compute::concat(&columns)?.as_ref(), None)?;
+    let mut rest = ranks.as_slice();
+    let mut of_batches = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let (own, more) = rest.split_at(batch.num_rows());
+        of_batches.push(own.to_vec());
+        rest = more;
+    }
+    Ok(of_batches)
+}
+
+/// `(batch, row)` of all rows in the order of their lists, within a list by rank, then older ones first.
+fn sorted(batches: &[RecordBatch], lists: &[Vec<u32>], ranks: &[Vec<u32>]) -> Vec<(usize, usize)> {
     let mut places: Vec<(usize, usize)> = batches
         .iter()
         .enumerate()
         .flat_map(|(at, batch)| (0..batch.num_rows()).map(move |row| (at, row)))
         .collect();
-    if !lists.is_empty() {
-        places.sort_by_key(|(batch, row)| lists[*batch][*row]);
+    let of = |all: &[Vec<u32>], batch: usize, row: usize| all.get(batch).map_or(0, |b| b[row]);
+    if !lists.is_empty() || !ranks.is_empty() {
+        places.sort_by_key(|(batch, row)| (of(lists, *batch, *row), of(ranks, *batch, *row)));
     }
     places
 }

@@ -153,6 +153,7 @@ impl Shard {
             folder: Manifest::segment_folder(self.collection_id, id),
             storage_schema: &schema,
             key_column: &manifest.schema.primary()?.name,
+            clustering_key: manifest.schema.clustering_key().map(|f| f.name.as_str()),
             fields,
             pools: &self.context.pools,
         };

@@ -225,6 +225,7 @@ impl Shard {
             folder: Manifest::segment_folder(self.collection_id, id),
             storage_schema,
             key_column: &tree.manifest.schema.primary()?.name,
+            clustering_key: tree.manifest.schema.clustering_key().map(|f| f.name.as_str()),
             fields,
             pools: &self.context.pools,
         };

@@ -15,7 +15,7 @@ use elanus_proto::service::{
 };
 use prost::Message;
 
-use super::{alias, names, schema_limits};
+use super::{alias, isolation, names, schema_limits};
 use crate::access::State;
 use crate::context::{Context, absent};
 use crate::convert::{self, params, timezone};
@@ -70,6 +70,7 @@ fn new_collection(
     }
     let schema = convert::schema::from_wire(&wire)?;
     schema_limits::check(&schema, limits)?;
+    isolation::check_new(&schema, &request.collection_name, &properties)?;
     Ok(NewCollection {
         shards: shards(request.shards_num, limits)?,
         consistency_level: consistency_level(request.consistency_level)?,
@@ -248,6 +249,7 @@ pub async fn alter(
         return Err(Failure::parameter("no properties or delete keys provided"));
     }
     timezone::check(&set)?;
+    isolation::check_change(&collection.info(), &set, &request.delete_keys)?;
     for key in set.keys().chain(&request.delete_keys) {
         if NOT_PLAIN.contains(&key.as_str()) {
             return Err(Failure::unsupported(format!("changing {key} is not supported")));

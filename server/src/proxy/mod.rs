@@ -12,6 +12,7 @@ pub mod flush;
 pub mod grants;
 pub mod index;
 pub mod index_params;
+mod isolation;
 pub mod load;
 pub mod names;
 pub mod partition;

@@ -20,6 +20,7 @@ use elanus_engine::core::timestamptz::Zone;
 
 use super::fault::Fault;
 use super::prune::Pruner;
+use super::sample::{self, Sampler};
 use super::template::TemplateValue;
 use super::translate::Translator;
 use super::{parser, parts};
@@ -37,6 +38,8 @@ pub struct Filter {
     simple: Expr,
     schema: SchemaRef,
     parts: OnceLock<Option<Arc<FilterNode>>>,
+    /// What matches is thinned out.
+    sampler: Option<Sampler>,
 }
 
 impl Filter {
@@ -56,10 +59,12 @@ impl Filter {
         templates: &HashMap<String, TemplateValue>,
     ) -> Result<Self> {
         let translator = Translator { text, schema, templates, zone };
-        let expr = parser::parse(text)
-            .and_then(|node| translator.filter(&node))
+        let (expr, sampler) = parser::parse(text)
+            .and_then(|node| sample::split(node, &translator))
+            .and_then(|(node, sampler)| Ok((translator.filter(&node)?, sampler)))
             .map_err(|fault| fault.into_error(text))?;
         Self::compile(text.trim().to_owned(), expr, schema)
+            .map(|filter| Self { sampler, ..filter })
             .map_err(|why| Fault::new(short(&why)).into_error(text))
     }
 
@@ -138,7 +143,7 @@ impl Filter {
         }
         let pruner = Pruner::new(compiled.clone(), needed);
         let parts = OnceLock::new();
-        Ok(Self { text, expr, columns, compiled, pruner, simple, schema: all, parts })
+        Ok(Self { text, expr, columns, compiled, pruner, sampler: None, simple, schema: all, parts })
     }
 }
 
@@ -173,13 +178,20 @@ impl RowFilter for Filter {
         if *result.data_type() == DataType::Null {
             return Ok(BooleanArray::new_null(result.len()));
         }
-        match result.as_boolean_opt() {
-            Some(truth) => Ok(truth.clone()),
-            None => Ok(compute::cast(&result, &DataType::Boolean)?.as_boolean().clone()),
-        }
+        let truth = match result.as_boolean_opt() {
+            Some(truth) => truth.clone(),
+            None => compute::cast(&result, &DataType::Boolean)?.as_boolean().clone(),
+        };
+        Ok(match &self.sampler {
+            Some(sampler) => sampler.thin(&truth),
+            None => truth,
+        })
     }
 
     fn parts(&self) -> Option<Arc<FilterNode>> {
+        if self.sampler.is_some() {
+            return None;
+        }
         // What cannot be taken apart is evaluated as it is.
         let apart = || parts::take_apart(&self.simple, &self.schema).ok().map(Arc::new);
         self.parts.get_or_init(apart).clone()

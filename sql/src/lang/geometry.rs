@@ -12,7 +12,9 @@ use datafusion::common::{DataFusionError, Result};
 use elanus_engine::core::geometry::check_text;
 use elanus_engine::core::schema::DataType;
 use geo::relate::IntersectionMatrix;
-use geo::{BoundingRect, Distance, Euclidean, Geometry, Intersects, Point, Rect, Relate, Validation};
+use geo::{
+    BoundingRect, Distance, Euclidean, Geometry, Intersects, Point, Rect, Relate, Validation,
+};
 
 use super::ast::Node;
 use super::fault::{Fault, Outcome};
@@ -246,6 +248,10 @@ mod tests {
         assert_eq!(metres("POINT (0 0)"), 0.0);
         assert_eq!(metres("LINESTRING (1 -1, 1 1)"), 111_320.0);
         assert!(!Question::Near(point, 1e9).ask(&read("LINESTRING EMPTY").unwrap()));
-        assert!(!Question::Near(point, 1e9).ask(&read("POINT EMPTY").unwrap_or(Geometry::LineString(vec![(0.0, 0.0); 0].into()))));
+        assert!(
+            !Question::Near(point, 1e9).ask(
+                &read("POINT EMPTY").unwrap_or(Geometry::LineString(vec![(0.0, 0.0); 0].into()))
+            )
+        );
     }
 }

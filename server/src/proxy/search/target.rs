@@ -8,13 +8,14 @@ use elanus_engine::core::schema::CollectionSchema;
 use elanus_engine::core::time::Timestamp;
 use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::TemplateValue;
-use elanus_sql::lang::Filter;
+use elanus_sql::lang::{Filter, check_isolation};
 
 use crate::context::{Context, signed};
 use crate::convert::params::Params;
 use crate::convert::timezone::Clock;
 use crate::convert::{invalid, template};
 use crate::proxy::dml::{e_with, named_partitions_with_key};
+use crate::proxy::isolation;
 use crate::status::Failure;
 
 /// A collection opened for reading.
@@ -24,6 +25,8 @@ pub(crate) struct Target {
     partitions: PartitionSet,
     /// How moments are read and shown.
     pub clock: Clock,
+    /// Whether partition keys are isolated.
+    isolated: bool,
 }
 
 /// How an iterator's call asks for its moment.
@@ -84,7 +87,8 @@ impl Target {
         let info = collection.info();
         let partitions = readable(&info, partitions)?;
         let clock = Clock::of_properties(&info.properties);
-        Ok(Self { snapshot: collection.snapshot(), partitions, clock })
+        let isolated = isolation::is_on(&info.properties)?;
+        Ok(Self { snapshot: collection.snapshot(), partitions, clock, isolated })
     }
 
     /// Takes the time zone and the parts of moments that a request asks for.
@@ -109,6 +113,19 @@ impl Target {
             .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
         let filter = filter.map(|f| Arc::new(f) as _);
         Ok(Selection { filter, partitions: self.partitions.clone() })
+    }
+
+    /// Like [`Self::select`], for a vector search: where partition keys are isolated, the filter names one.
+    pub fn select_for_search(
+        &self,
+        filter: &str,
+        templates: HashMap<String, TemplateValue>,
+    ) -> Result<Selection, Failure> {
+        if let Some(key) = self.schema().partition_key().filter(|_| self.isolated) {
+            check_isolation(filter, &key.name)
+                .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
+        }
+        self.select(filter, templates)
     }
 
     /// All rows of the partitions.
