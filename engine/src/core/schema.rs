@@ -263,6 +263,8 @@ pub struct FieldSchema {
     pub is_partition_key: bool,
     /// Whether rows are to be ordered by this field.
     pub is_clustering_key: bool,
+    /// Whether a function of the schema makes its values; rows do not give them.
+    pub is_function_output: bool,
     /// Further parameters as given, kept for describing (`mmap.enabled`, …).
     pub params: BTreeMap<String, String>,
 }
@@ -281,6 +283,7 @@ impl FieldSchema {
             auto_id: false,
             is_partition_key: false,
             is_clustering_key: false,
+            is_function_output: false,
             params: BTreeMap::new(),
         }
     }
@@ -318,9 +321,29 @@ impl FieldSchema {
         if let Some(default) = &self.default_value {
             metadata.insert(DEFAULT_METADATA.to_string(), default.to_text());
         }
-        ArrowField::new(&self.name, self.data_type.to_arrow(), self.nullable)
+        ArrowField::new(&self.name, self.data_type.to_arrow(), self.nullable || self.is_function_output)
             .with_metadata(metadata)
     }
+}
+
+/// What makes the values of some fields out of others. Kept as given; nothing runs it yet, and its
+/// outputs are null.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FunctionSchema {
+    /// Number that never changes; functions count from [`FIRST_FIELD_ID`] too.
+    pub id: i64,
+    /// Name, unique in the schema.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Milvus's number of the type.
+    pub kind: i32,
+    /// Fields that it reads.
+    pub inputs: Vec<String>,
+    /// Fields that it fills.
+    pub outputs: Vec<String>,
+    /// Further parameters as given.
+    pub params: BTreeMap<String, String>,
 }
 
 /// The schema of a collection.
@@ -332,12 +355,14 @@ pub struct CollectionSchema {
     pub fields: Vec<FieldSchema>,
     /// Whether rows may carry fields that the schema does not name; they are kept in `$meta`.
     pub enable_dynamic_field: bool,
+    /// What makes the values of some fields out of others.
+    pub functions: Vec<FunctionSchema>,
 }
 
 impl CollectionSchema {
     /// A schema of these fields, numbered in order.
     pub fn new(fields: Vec<FieldSchema>) -> Self {
-        let mut schema = Self { description: String::new(), fields, enable_dynamic_field: false };
+        let mut schema = Self { fields, ..Self::default() };
         schema.number_fields();
         schema
     }
@@ -356,6 +381,20 @@ impl CollectionSchema {
                 field.id = next;
                 next += 1;
             }
+        }
+        let ids = self.functions.iter().map(|f| f.id + 1);
+        let mut next = ids.max().unwrap_or(0).max(FIRST_FIELD_ID);
+        for function in self.functions.iter_mut().filter(|f| f.id == 0) {
+            function.id = next;
+            next += 1;
+        }
+    }
+
+    /// Notes in each field whether a function fills it.
+    pub fn mark_outputs(&mut self) {
+        let functions = &self.functions;
+        for field in &mut self.fields {
+            field.is_function_output = functions.iter().any(|f| f.outputs.contains(&field.name));
         }
     }
 

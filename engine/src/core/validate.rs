@@ -86,7 +86,7 @@ fn filled_column(field: &FieldSchema, rows: usize) -> Result<ArrayRef> {
     if let Some(default) = &field.default_value {
         return constant(&field.data_type.to_arrow(), &default.to_text(), rows);
     }
-    if field.nullable {
+    if field.nullable || field.is_function_output {
         return Ok(new_null_array(&field.data_type.to_arrow(), rows));
     }
     Err(Error::invalid(
@@ -128,7 +128,7 @@ fn check_column(
     limits: &LimitSettings,
 ) -> Result<ArrayRef> {
     let column = retype(field, column)?;
-    if column.null_count() > 0 && !field.nullable {
+    if column.null_count() > 0 && !field.nullable && !field.is_function_output {
         if let Some(default) = &field.default_value {
             return fill_nulls(&column, default);
         }

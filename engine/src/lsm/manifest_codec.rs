@@ -13,7 +13,9 @@ use super::manifest::{
 };
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Key;
-use crate::core::schema::{CollectionSchema, DataType, DefaultValue, FieldSchema};
+use crate::core::schema::{
+    CollectionSchema, DataType, DefaultValue, FieldSchema, FunctionSchema,
+};
 use crate::storage::frame;
 
 /// Bytes of a manifest file.
@@ -324,6 +326,7 @@ fn schema_to_disk(schema: &CollectionSchema) -> disk::Schema {
     disk::Schema {
         description: schema.description.clone(),
         enable_dynamic_field: schema.enable_dynamic_field,
+        functions: schema.functions.iter().map(function_to_disk).collect(),
         fields: schema
             .fields
             .iter()
@@ -360,15 +363,43 @@ fn schema_from_disk(schema: disk::Schema) -> Result<CollectionSchema> {
                 auto_id: f.auto_id,
                 is_partition_key: f.is_partition_key,
                 is_clustering_key: f.is_clustering_key,
+                is_function_output: false,
                 params: sorted(f.params),
             })
         })
         .collect::<Result<_>>()?;
-    Ok(CollectionSchema {
+    let mut schema = CollectionSchema {
         description: schema.description,
         fields,
         enable_dynamic_field: schema.enable_dynamic_field,
-    })
+        functions: schema.functions.into_iter().map(function_from_disk).collect(),
+    };
+    schema.mark_outputs();
+    Ok(schema)
+}
+
+fn function_to_disk(function: &FunctionSchema) -> disk::Function {
+    disk::Function {
+        id: function.id,
+        name: function.name.clone(),
+        description: function.description.clone(),
+        kind: function.kind,
+        inputs: function.inputs.clone(),
+        outputs: function.outputs.clone(),
+        params: unsorted(&function.params),
+    }
+}
+
+fn function_from_disk(function: disk::Function) -> FunctionSchema {
+    FunctionSchema {
+        id: function.id,
+        name: function.name,
+        description: function.description,
+        kind: function.kind,
+        inputs: function.inputs,
+        outputs: function.outputs,
+        params: sorted(function.params),
+    }
 }
 
 fn type_to_disk(data_type: &DataType) -> disk::Type {

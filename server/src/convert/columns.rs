@@ -46,6 +46,12 @@ pub fn to_batch(
             dynamic_column(schema, data, rows)?
         } else {
             let field = known_field(schema, &data.field_name)?;
+            if field.is_function_output {
+                return Err(invalid(format!(
+                    "field {} is the output of a function: its values are made, not given",
+                    field.name
+                )));
+            }
             (field.to_arrow(), column(field, data, rows)?)
         };
         if !seen.insert(field.name().clone()) {
@@ -74,7 +80,8 @@ fn known_field<'a>(schema: &'a CollectionSchema, name: &str) -> Result<&'a Field
 /// Refuses a batch that lacks a field which has neither a default nor null to stand in for it.
 pub fn check_complete(schema: &CollectionSchema, batch: &RecordBatch) -> Result<(), Failure> {
     let lacking = schema.fields.iter().find(|f| {
-        let replaceable = f.nullable || f.default_value.is_some() || (f.is_primary && f.auto_id);
+        let made = f.is_function_output || (f.is_primary && f.auto_id);
+        let replaceable = f.nullable || f.default_value.is_some() || made;
         !replaceable && batch.column_by_name(&f.name).is_none()
     });
     match lacking {

@@ -1,6 +1,7 @@
 //! Between Milvus's messages and the engine's types. No I/O, no state.
 
 pub mod columns;
+pub mod functions;
 pub mod ids;
 pub mod params;
 pub mod place;

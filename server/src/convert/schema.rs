@@ -10,7 +10,7 @@ use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::value_field::Data;
 use elanus_proto::schema::{self, DataType as WireType, ValueField};
 
-use super::{internal, invalid, params, timezone, vectors};
+use super::{functions, internal, invalid, params, timezone, vectors};
 use crate::status::Failure;
 
 /// The engine's schema of a `CreateCollection` request.
@@ -20,9 +20,6 @@ use crate::status::Failure;
 /// # Errors
 /// If a field has a type or an option that is not built, or lacks a parameter of its type.
 pub fn from_wire(wire: &schema::CollectionSchema) -> Result<CollectionSchema, Failure> {
-    if !wire.functions.is_empty() {
-        return Err(Failure::unsupported("functions of a schema are not supported"));
-    }
     if !wire.struct_array_fields.is_empty() {
         return Err(Failure::unsupported("struct array fields are not supported"));
     }
@@ -41,6 +38,9 @@ pub fn from_wire(wire: &schema::CollectionSchema) -> Result<CollectionSchema, Fa
     let mut schema = CollectionSchema::new(fields);
     schema.description = wire.description.clone();
     schema.enable_dynamic_field = wire.enable_dynamic_field;
+    for function in &wire.functions {
+        functions::add(&mut schema, function)?;
+    }
     Ok(schema)
 }
 
@@ -53,7 +53,6 @@ pub fn field_from_wire(
         return Err(invalid("cannot explicitly set a field as a dynamic field"));
     }
     let not_built = [
-        (wire.is_function_output, "an output of a function"),
         (wire.element_nullable, "an array with null elements"),
         (!wire.external_field.is_empty(), "a column of an external source"),
     ];
@@ -77,6 +76,8 @@ pub fn field_from_wire(
         auto_id: wire.auto_id,
         is_partition_key: wire.is_partition_key,
         is_clustering_key: wire.is_clustering_key,
+        // The schema's functions say it.
+        is_function_output: false,
         params: given,
     })
 }
@@ -278,6 +279,7 @@ fn describe(name: &str, schema: &CollectionSchema) -> schema::CollectionSchema {
         description: schema.description.clone(),
         fields: schema.fields.iter().map(field_to_wire).collect(),
         enable_dynamic_field: schema.enable_dynamic_field,
+        functions: functions::to_wire(schema),
         ..Default::default()
     }
 }
@@ -319,6 +321,7 @@ pub fn field_to_wire(field: &FieldSchema) -> schema::FieldSchema {
         default_value: field.default_value.as_ref().map(|v| default_to_wire(&field.data_type, v)),
         is_partition_key: field.is_partition_key,
         is_clustering_key: field.is_clustering_key,
+        is_function_output: field.is_function_output,
         nullable: field.nullable,
         ..Default::default()
     }
@@ -446,9 +449,6 @@ mod tests {
             ..field("i", WireType::Int64, &[])
         };
         assert_eq!(code(wrong_default), Some(1100));
-        let mut with_function = full();
-        with_function.functions.push(schema::FunctionSchema::default());
-        assert_eq!(from_wire(&with_function).err().map(|e| e.code), Some(10));
     }
 
     #[test]

@@ -336,14 +336,14 @@ fn added_field(
     if wire.is_partition_key {
         return refuse("not support to add partition key field");
     }
+    if wire.is_function_output {
+        return refuse("the output of a function is added with its function");
+    }
     if !wire.nullable && wire.default_value.is_none() {
         return refuse("added field must be nullable, please check it");
     }
     timezone::read_default(&mut wire, timezone::of_properties(&info.properties))?;
     let mut field = convert::schema::field_from_wire(&info.name, &wire)?;
-    if field.data_type.is_vector() {
-        return refuse("not support to add vector field");
-    }
     field.id = 0;
     Ok(field)
 }

@@ -56,7 +56,7 @@ pub async fn query(
     for flag in ["ignore_growing", "reduce_stop_for_best", "iterator"] {
         params.truth(flag)?;
     }
-    target.check_id(params.integer("collection_id")?)?;
+    target.check_id(params.integer("collection_id")?, "may have changed")?;
     let most = ctx.engine.settings().limits.max_top_k;
     let asked = asked(&target, &params, &request.output_fields, most)?;
     let select = target.select(&request.expr, request.expr_template_values)?;

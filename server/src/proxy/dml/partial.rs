@@ -115,7 +115,7 @@ fn completed(
     let field: &FieldSchema = schema.field(name)?;
     match &field.default_value {
         Some(value) => columns::fill_where(field, value, taken, is_new),
-        None if field.nullable => Ok(taken),
+        None if field.nullable || field.is_function_output => Ok(taken),
         None => Err(invalid(format!("fieldSchema({name}) has no corresponding fieldData pass in"))),
     }
 }

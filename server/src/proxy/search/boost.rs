@@ -104,7 +104,9 @@ impl Boosts {
         for list in hits {
             for hit in list.iter_mut() {
                 if let Some(factor) = factors.next().flatten() {
-                    hit.score = self.onto.apply(hit.score, factor);
+                    // Of distances the nearest is the largest score, as in Milvus: the negative counts.
+                    let sign = if metric.higher_is_nearer() { 1.0 } else { -1.0 };
+                    hit.score = sign * self.onto.apply(sign * hit.score, factor);
                 }
             }
             // Equals stay as they are, by key.

@@ -58,8 +58,15 @@ impl Part {
     ) -> Result<Self, Failure> {
         let window = outer.map(|o| o.window);
         let params = SearchParams::new(&request.search_params, window, limits.max_top_k)?;
-        target.check_id(params.collection_id)?;
+        target.check_id(params.collection_id, "may have been changed")?;
         let field = vector_field(target.schema(), params.anns_field.as_deref())?;
+        if field.is_function_output {
+            return Err(Failure::unsupported(format!(
+                "field {} is filled by a function, which is not run yet: search by text is not \
+                 supported",
+                field.name
+            )));
+        }
         let metric = field_metric(target.snapshot.info(), field, params.metric.as_deref())?;
         let boosts = boosts(target, &request, outer)?;
         let select = target.select_for_search(&request.dsl, request.expr_template_values)?;

@@ -134,13 +134,13 @@ impl Target {
     }
 
     /// Checks that an iterator still reads the collection with which it began.
-    pub fn check_id(&self, id: Option<i64>) -> Result<(), Failure> {
+    pub fn check_id(&self, id: Option<i64>, changed: &str) -> Result<(), Failure> {
         let own = signed(self.snapshot.info().id);
         match id {
-            Some(id) if id != 0 && id != own => Err(invalid(
-                "Input collection id is not consistent to collectionID in the context, \
-                 alias or database may have changed",
-            )),
+            Some(id) if id != 0 && id != own => Err(invalid(format!(
+                "Input collection id is not consistent to collectionID in the context, alias or \
+                 database {changed}"
+            ))),
             _ => Ok(()),
         }
     }
