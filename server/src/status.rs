@@ -8,6 +8,8 @@ use elanus_proto::common::{ErrorCode, Status};
 pub mod code {
     /// The store is owned by another process.
     pub const UNAVAILABLE: i32 = 2;
+    /// More memory than there is.
+    pub const MEMORY_LIMIT: i32 = 3;
     /// Too busy; clients try again.
     pub const RATE_LIMIT: i32 = 8;
     /// Not built.
@@ -191,7 +193,7 @@ fn old_code(code: i32) -> ErrorCode {
     match code {
         0 => ErrorCode::Success,
         1 => ErrorCode::NotReadyServe,
-        3 => ErrorCode::InsufficientMemoryToLoad,
+        code::MEMORY_LIMIT => ErrorCode::InsufficientMemoryToLoad,
         7 => ErrorCode::DiskQuotaExhausted,
         code::RATE_LIMIT => ErrorCode::RateLimit,
         9 => ErrorCode::ForceDeny,
@@ -224,6 +226,7 @@ impl From<Error> for Failure {
             (K::NotFound, S::Index) => Self::new(code::INDEX_NOT_FOUND, reason),
             (K::NotFound, S::Field) => Self::new(code::FIELD_NOT_FOUND, reason),
             (K::NotFound, S::Store) => Self::new(code::IO_FAILED, reason),
+            (K::LimitExceeded, S::Store) => Self::new(code::MEMORY_LIMIT, reason),
             (K::LimitExceeded, S::Database) => Self::new(code::DATABASE_LIMIT, reason),
             (K::LimitExceeded, S::Collection) => Self::new(code::COLLECTION_LIMIT, reason),
             (K::InvalidRequest, S::Database) => Self::new(code::DATABASE_NAME, reason),
@@ -264,7 +267,6 @@ impl From<Error> for Failure {
                 | S::Schema
                 | S::Expression
                 | S::Setting
-                | S::Store
                 | S::Request,
             )
             | (K::FailedPrecondition, _) => Self::parameter(reason),
@@ -294,6 +296,7 @@ mod tests {
             (Error::invalid(Subject::Expression, "x"), 1100, ErrorCode::IllegalArgument),
             (Error::precondition(Subject::Database, "x"), 1100, ErrorCode::IllegalArgument),
             (Error::limit(Subject::Collection, "x"), 102, ErrorCode::UnexpectedError),
+            (Error::limit(Subject::Store, "x"), 3, ErrorCode::InsufficientMemoryToLoad),
             (Error::busy("x"), 8, ErrorCode::RateLimit),
             (Error::fenced("x"), 2, ErrorCode::UnexpectedError),
             (Error::corrupted("x", "y"), 1009, ErrorCode::UnexpectedError),

@@ -9,9 +9,12 @@ use tokio::task::JoinHandle;
 use super::engine::{Engine, Inner};
 use crate::collection::Collection;
 use crate::core::error::Result;
-use crate::core::runtime;
+use crate::core::{machine, runtime};
 use crate::lsm::{commit, gc};
 use crate::shard::maintain::CompactReport;
+
+/// How often the memory of the process is looked at.
+const LOOK_AT_MEMORY: Duration = Duration::from_millis(100);
 
 /// The running tasks.
 #[derive(Debug)]
@@ -28,7 +31,8 @@ impl Background {
         let tasks = vec![
             runtime::spawn(flush_loop(weak.clone(), stopped.clone())),
             runtime::spawn(compaction_loop(weak.clone(), stopped.clone())),
-            runtime::spawn(garbage_loop(weak, stopped)),
+            runtime::spawn(garbage_loop(weak.clone(), stopped.clone())),
+            runtime::spawn(memory_loop(weak, stopped)),
         ];
         Self { stop, tasks }
     }
@@ -96,6 +100,21 @@ async fn compact_one(collection: Collection, slots: Arc<Semaphore>) {
         report(outcome, "compaction", &collection);
         if failed {
             return;
+        }
+    }
+}
+
+/// Compares what the process takes with what is counted.
+async fn memory_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let Some(inner) = engine.upgrade() else { return };
+        let Some(bytes) = machine::process_bytes() else { return };
+        inner.context.files.budget.observe(bytes);
+        inner.context.files.cache.trim();
+        drop(inner);
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(LOOK_AT_MEMORY) => {}
         }
     }
 }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result, Subject};
 
+/// The least that `memory.limit_bytes` may say: the program alone takes half of it.
+const LEAST_MEMORY_BYTES: usize = 128 << 20;
+
 /// When a write is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,6 +35,8 @@ pub struct Settings {
     pub gc: GcSettings,
     /// Reading.
     pub read: ReadSettings,
+    /// Memory of the process.
+    pub memory: MemorySettings,
     /// Limits on requests.
     pub limits: LimitSettings,
 }
@@ -168,6 +173,26 @@ impl Default for ReadSettings {
     }
 }
 
+/// Memory of the process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemorySettings {
+    /// Memory that the process may take for everything together: memtables, caches, flushes and compactions, requests.
+    /// At it, caches shrink, then work waits. 0: three quarters of what the machine or its control group has. Less than
+    /// about 200 MB makes everything slow.
+    pub limit_bytes: usize,
+}
+
+impl MemorySettings {
+    /// The limit, with the machine's asked for where none is set; none where the machine does not say.
+    pub fn limit(&self) -> Option<usize> {
+        match self.limit_bytes {
+            0 => super::machine::memory_bytes().map(|bytes| bytes / 4 * 3),
+            bytes => Some(bytes),
+        }
+    }
+}
+
 /// Limits on requests; the defaults are Milvus's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -279,6 +304,13 @@ impl Settings {
                 ));
             }
         }
+        if self.memory.limit_bytes != 0 && self.memory.limit_bytes < LEAST_MEMORY_BYTES {
+            let (value, least) = (self.memory.limit_bytes, LEAST_MEMORY_BYTES);
+            return Err(Error::invalid(
+                Subject::Setting,
+                format!("setting memory.limit_bytes = {value}: must be 0 or at least {least}"),
+            ));
+        }
         if self.memtable.slowdown_frozen > self.memtable.stop_frozen {
             return Err(Error::invalid(
                 Subject::Setting,
@@ -294,7 +326,7 @@ fn overlay(table: &mut toml::Table, name: &str, value: &str) -> Result<()> {
     let Some(rest) = name.strip_prefix("ELANUS_") else { return Ok(()) };
     let lower = rest.to_lowercase();
     let Some((section, key)) = lower.split_once('_') else { return Ok(()) };
-    if !["log", "memtable", "compaction", "gc", "read", "limits"].contains(&section) {
+    if !["log", "memtable", "compaction", "gc", "read", "memory", "limits"].contains(&section) {
         return Ok(());
     }
     let parsed = match value {
@@ -327,6 +359,7 @@ mod tests {
             ("[compaction]\nfan_in = 1", "compaction.fan_in"),
             ("[log]\ndurability = \"maybe\"", "maybe"),
             ("[memtable]\nslowdown_frozen = 9\nstop_frozen = 3", "slowdown_frozen"),
+            ("[memory]\nlimit_bytes = 1000", "memory.limit_bytes"),
             ("nonsense", "settings"),
         ] {
             let error = Settings::load(text, &[]).err().map(|e| e.to_string()).unwrap_or_default();

@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 
+use crate::core::budget::{Reservation, Use};
 use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::filter::UnitStats;
 use crate::core::key::{Key, Keys};
@@ -82,7 +83,7 @@ pub struct Segment {
     pub stats: UnitStats,
     files: Arc<SegmentFiles>,
     reader: OnceCell<SegmentReader>,
-    keys: OnceCell<Arc<SegmentKeys>>,
+    keys: OnceCell<(Arc<SegmentKeys>, Reservation)>,
     deletes: RwLock<DeleteSet>,
     /// The alive rows of the newest question: (deletes counted, rows).
     alive: Mutex<Option<(usize, RowSet)>>,
@@ -99,6 +100,10 @@ impl Segment {
         deletes: DeleteSet,
         keys: Option<Arc<SegmentKeys>>,
     ) -> Self {
+        let keys = keys.map(|keys| {
+            let held = files.budget.hold(Use::Keys, keys.size_bytes());
+            (keys, held)
+        });
         Self {
             identity,
             stats,
@@ -119,14 +124,16 @@ impl Segment {
             if crate::storage::frame::checksum(&bytes) != self.identity.keys_xxh3 {
                 return Err(Error::corrupted(path, "its checksum is not the manifest's"));
             }
-            SegmentKeys::decode(&bytes, &path).map(Arc::new)
+            let keys = Arc::new(SegmentKeys::decode(&bytes, &path)?);
+            let held = self.files.hold(Use::Keys, keys.size_bytes());
+            Ok((keys, held))
         };
-        self.keys.get_or_try_init(load).await.cloned()
+        self.keys.get_or_try_init(load).await.map(|(keys, _)| keys.clone())
     }
 
     /// The key index if it has been read.
     pub fn keys_if_loaded(&self) -> Option<&Arc<SegmentKeys>> {
-        self.keys.get()
+        self.keys.get().map(|(keys, _)| keys)
     }
 
     /// The file with a field's codes.
@@ -138,6 +145,10 @@ impl Segment {
     /// is derived, so its rows are scanned instead, and a compaction or repair makes it anew.
     pub async fn codes(&self, file: &CodesFile, book: &Codebook) -> Option<Arc<CodedRows>> {
         let key = (self.identity.folder.clone(), file.name.clone());
+        if let Some(codes) = self.files.cache.get_codes(&key) {
+            return Some(codes);
+        }
+        let _loading = self.files.cache.loading(&key).await;
         if let Some(codes) = self.files.cache.get_codes(&key) {
             return Some(codes);
         }
@@ -171,9 +182,14 @@ impl Segment {
         self.files.cache.put_codes((self.identity.folder.clone(), name.to_string()), codes);
     }
 
-    /// Whether a column is small enough to be kept in memory.
-    pub fn has_room_for(&self, bytes: usize) -> bool {
-        self.files.cache.has_room_for(bytes)
+    /// Whether a column of so many bytes is in memory, or small enough to be kept there.
+    pub fn can_keep(&self, name: &str, bytes: usize) -> bool {
+        self.holds(name) || self.files.cache.has_room_for(bytes)
+    }
+
+    /// Whether a column or a file of codes is in memory.
+    pub fn holds(&self, name: &str) -> bool {
+        self.files.cache.holds(&(self.identity.folder.clone(), name.to_string()))
     }
 
     /// Whether the segment's range of keys holds this one.
@@ -249,6 +265,10 @@ impl Segment {
     /// A whole column through the cache, in parts of neighbouring rows: no part is copied.
     pub async fn column_parts(&self, schema: &SchemaRef, name: &str) -> Result<Column> {
         let key = (self.identity.folder.clone(), name.to_string());
+        if let Some(column) = self.files.cache.get(&key) {
+            return Ok(column);
+        }
+        let _loading = self.files.cache.loading(&key).await;
         if let Some(column) = self.files.cache.get(&key) {
             return Ok(column);
         }

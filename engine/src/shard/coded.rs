@@ -37,6 +37,12 @@ impl Groups {
     pub fn add(&mut self, coded: Coded) {
         self.0.entry(coded.book.version).or_default().push(coded);
     }
+
+    /// Memory of the codes and keys.
+    pub fn bytes(&self) -> usize {
+        let units = self.0.values().flatten();
+        units.map(|u| u.codes.size_bytes() + u.keys.len() * 8).sum()
+    }
 }
 
 /// Vectors that are asked for before they are needed: they lie all over memory.
@@ -62,12 +68,13 @@ pub(super) fn wants_codes(request: &SearchRequest, allowed: &RowSet) -> bool {
 }
 
 impl Snapshot {
-    /// The codes of a unit, where it has them.
+    /// The codes of a unit, where it has them. Vectors that are not in memory are read only if all `fit`.
     pub(super) async fn coded(
         &self,
         at: usize,
         allowed: &RowSet,
         request: &SearchRequest,
+        fit: bool,
     ) -> Result<Option<Coded>> {
         let unit = &self.inner.units[at];
         let segment = match &unit.source {
@@ -84,7 +91,11 @@ impl Snapshot {
         if !codes.can_answer(book.space, request.metric) {
             return Ok(None);
         }
-        let vectors = match segment.has_room_for(unit.rows() * book.dim * 4) {
+        let at_hand = match fit {
+            true => segment.can_keep(&request.field, unit.rows() * book.dim * 4),
+            false => segment.holds(&request.field),
+        };
+        let vectors = match at_hand {
             true => Some(self.unit_column_parts(unit, &request.field).await?),
             false => None,
         };

@@ -12,6 +12,7 @@ pub mod memtable;
 pub mod open;
 pub mod publish;
 pub mod record;
+mod scan_memory;
 pub mod search;
 pub mod snapshot;
 pub mod tree;

@@ -21,6 +21,7 @@ use crate::lsm::codebooks::Codebooks;
 use crate::lsm::info::CollectionInfo;
 use crate::lsm::manifest::Manifest;
 use crate::segment::cache::Column;
+use crate::segment::files::SegmentFiles;
 use crate::segment::{Segment, as_timestamps};
 
 /// Rows that a filter is evaluated for quicker than another thread takes them over.
@@ -126,6 +127,7 @@ pub(super) struct Inner {
     pub manifest: Arc<Manifest>,
     pub codebooks: Arc<Codebooks>,
     pub pools: CpuPools,
+    pub files: Arc<SegmentFiles>,
 }
 
 impl Shard {
@@ -163,6 +165,7 @@ impl Shard {
                 manifest: tree.manifest.clone(),
                 codebooks: self.codebooks.clone(),
                 pools: self.context.pools.clone(),
+                files: self.context.files.clone(),
             }),
         }
     }

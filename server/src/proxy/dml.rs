@@ -9,6 +9,7 @@ use elanus_engine::api::{CollectionInfo, PartitionSet, Rows, Written};
 use elanus_proto::schema::field_partial_update_op::OpType;
 use elanus_proto::service::{DeleteRequest, InsertRequest, MutationResult, UpsertRequest};
 use elanus_sql::lang::Filter;
+use prost::Message;
 
 use super::collection;
 use crate::context::{Context, signed};
@@ -18,6 +19,9 @@ use crate::status::{Failure, ok_status};
 /// Milvus's code for a request made with an outdated schema.
 const SCHEMA_MISMATCH: i32 = 109;
 
+/// Copies of a row on its way in: the message, columns, the log's record.
+const ROW_COPIES: usize = 3;
+
 /// Adds rows.
 pub async fn insert(
     ctx: &Context,
@@ -25,6 +29,7 @@ pub async fn insert(
     request: InsertRequest,
 ) -> Result<MutationResult, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
+    let _memory = ctx.engine.reserve(request.encoded_len() * ROW_COPIES).await?;
     let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     check_schema(&info, request.schema_timestamp)?;
@@ -51,6 +56,7 @@ pub async fn upsert(
             op.field_name
         )));
     }
+    let _memory = ctx.engine.reserve(request.encoded_len() * ROW_COPIES).await?;
     let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     check_schema(&info, request.schema_timestamp)?;

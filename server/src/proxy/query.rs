@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use elanus_engine::api::{RowOrder, Selection};
+use elanus_engine::core::budget::Reservation;
 use elanus_engine::core::schema::CollectionSchema;
 use elanus_proto::schema::field_data::Field;
 use elanus_proto::schema::{DataType, FieldData, LongArray, ScalarField, scalar_field};
@@ -50,7 +51,7 @@ pub async fn query(
         }
         let primary = &target.schema().primary()?.name;
         let outputs = Outputs::new(target.schema(), &request.output_fields)?.with_first(primary);
-        let batch = rows(&target, &select, window, &outputs).await?;
+        let (batch, _memory) = rows(&target, &select, window, &outputs).await?;
         (columns(target.schema(), &batch, &outputs)?, outputs.names)
     };
     Ok(QueryResults {
@@ -124,10 +125,11 @@ async fn rows(
     select: &Selection,
     window: Option<(usize, usize)>,
     outputs: &Outputs,
-) -> Result<RecordBatch, Failure> {
+) -> Result<(RecordBatch, Reservation), Failure> {
     let (offset, limit) = window.map_or((0, None), |(offset, limit)| (offset, Some(limit)));
     let rows = target.snapshot.select(select, RowOrder::Key, offset, limit).await?;
-    Ok(target.snapshot.fetch(&rows, &outputs.columns).await?)
+    let memory = target.snapshot.answer_memory(rows.len(), &outputs.columns).await?;
+    Ok((target.snapshot.fetch(&rows, &outputs.columns).await?, memory))
 }
 
 fn columns(
