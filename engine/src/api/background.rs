@@ -109,8 +109,10 @@ async fn memory_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
     loop {
         let Some(inner) = engine.upgrade() else { return };
         let Some(bytes) = machine::process_bytes() else { return };
-        inner.context.files.budget.observe(bytes);
+        let budget = &inner.context.files.budget;
+        budget.observe(bytes);
         inner.context.files.cache.trim();
+        tracing::trace!("the process has {} MiB, of which {budget}", bytes >> 20);
         drop(inner);
         tokio::select! {
             _ = stopped.changed() => return,

@@ -29,7 +29,8 @@ pub enum Use {
     Cache,
 }
 
-const USES: usize = 6;
+const USES: [Use; 6] =
+    [Use::Memtables, Use::Keys, Use::Builds, Use::Requests, Use::Scans, Use::Cache];
 /// What a process takes before it has any data.
 const PROCESS_BYTES: usize = 64 << 20;
 /// The smallest part of the limit that can be used for data.
@@ -61,7 +62,7 @@ pub struct Budget {
     for_data: usize,
     /// Memory of the process that is not counted here, as last measured; never below what is set aside for it.
     uncounted: AtomicUsize,
-    used: [AtomicUsize; USES],
+    used: [AtomicUsize; USES.len()],
     tight: AtomicBool,
     freed: Notify,
 }
@@ -72,6 +73,15 @@ pub struct Reservation {
     budget: Arc<Budget>,
     what: Use,
     bytes: usize,
+}
+
+impl std::fmt::Display for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for what in USES {
+            write!(f, "{what:?} {}, ", self.used_bytes(what) >> 20)?;
+        }
+        write!(f, "uncounted {}", self.uncounted.load(Ordering::Relaxed) >> 20)
+    }
 }
 
 impl Drop for Reservation {
@@ -117,8 +127,8 @@ impl Budget {
 
     /// What the cache may hold beside everything else; never less than a twentieth, or nothing could be read.
     pub fn cache_room_bytes(&self) -> usize {
-        let others = [Use::Memtables, Use::Keys, Use::Builds, Use::Requests, Use::Scans];
-        let others: usize = others.iter().map(|u| self.used_bytes(*u)).sum();
+        let others = USES.iter().filter(|u| **u != Use::Cache);
+        let others: usize = others.map(|u| self.used_bytes(*u)).sum();
         let uncounted = self.uncounted.load(Ordering::Relaxed);
         self.limit.saturating_sub(others.saturating_add(uncounted)).max(self.for_data / 20)
     }
