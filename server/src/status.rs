@@ -8,6 +8,8 @@ use elanus_proto::common::{ErrorCode, Status};
 pub mod code {
     /// The store is owned by another process.
     pub const UNAVAILABLE: i32 = 2;
+    /// More memory than there is.
+    pub const MEMORY_LIMIT: i32 = 3;
     /// Too busy; clients try again.
     pub const RATE_LIMIT: i32 = 8;
     /// More than the operator allows.
@@ -203,7 +205,7 @@ fn old_code(code: i32) -> ErrorCode {
     match code {
         0 => ErrorCode::Success,
         1 => ErrorCode::NotReadyServe,
-        3 => ErrorCode::InsufficientMemoryToLoad,
+        code::MEMORY_LIMIT => ErrorCode::InsufficientMemoryToLoad,
         7 => ErrorCode::DiskQuotaExhausted,
         code::RATE_LIMIT => ErrorCode::RateLimit,
         9 => ErrorCode::ForceDeny,
@@ -237,13 +239,14 @@ impl From<Error> for Failure {
             (K::NotFound, S::Snapshot) => Self::new(code::SNAPSHOT_NOT_FOUND, reason),
             (K::NotFound, S::Field) => Self::new(code::FIELD_NOT_FOUND, reason),
             (K::NotFound, S::Store) => Self::new(code::IO_FAILED, reason),
+            (K::LimitExceeded, S::Memory) => Self::new(code::MEMORY_LIMIT, reason),
             (K::LimitExceeded, S::Database) => Self::new(code::DATABASE_LIMIT, reason),
             (K::LimitExceeded, S::Store) => Self::new(code::DISK_QUOTA, reason),
             (K::LimitExceeded, S::Collection) => Self::new(code::COLLECTION_LIMIT, reason),
             (K::InvalidRequest, S::Database) => Self::new(code::DATABASE_NAME, reason),
             (K::AlreadyExists, S::Alias) => Self::new(code::ALIAS_EXISTS, reason),
             (K::AlreadyExists, S::Index) => Self::new(code::INDEX_DUPLICATE, reason),
-            (K::NotFound, S::Schema | S::Expression | S::Setting | S::Request)
+            (K::NotFound, S::Schema | S::Expression | S::Setting | S::Memory | S::Request)
             | (
                 K::InvalidRequest,
                 S::Collection
@@ -255,6 +258,7 @@ impl From<Error> for Failure {
                 | S::Expression
                 | S::Setting
                 | S::Store
+                | S::Memory
                 | S::Snapshot
                 | S::Request,
             )
@@ -268,6 +272,7 @@ impl From<Error> for Failure {
                 | S::Expression
                 | S::Setting
                 | S::Store
+                | S::Memory
                 | S::Snapshot
                 | S::Request,
             )
@@ -312,6 +317,7 @@ mod tests {
             (Error::invalid(Subject::Expression, "x"), 1100, ErrorCode::IllegalArgument),
             (Error::precondition(Subject::Database, "x"), 1100, ErrorCode::IllegalArgument),
             (Error::limit(Subject::Collection, "x"), 102, ErrorCode::UnexpectedError),
+            (Error::limit(Subject::Memory, "x"), 3, ErrorCode::InsufficientMemoryToLoad),
             (Error::busy("x"), 8, ErrorCode::RateLimit),
             (Error::fenced("x"), 2, ErrorCode::UnexpectedError),
             (Error::corrupted("x", "y"), 1009, ErrorCode::UnexpectedError),

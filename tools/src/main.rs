@@ -1,6 +1,7 @@
 //! `elanus`: serve, demo, sql, inspect, compact, verify, repair, gc. Data goes to standard output, everything
 //! else to standard error; the exit code is 0 only when all went well.
 
+mod allocator;
 mod args;
 mod commands;
 mod config;

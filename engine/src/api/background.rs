@@ -8,9 +8,13 @@ use tokio::sync::{Semaphore, watch};
 use super::engine::{Engine, Inner};
 use crate::collection::Collection;
 use crate::core::error::Result;
+use crate::core::machine;
 use crate::core::runtime::{self, Task};
 use crate::lsm::{commit, gc};
 use crate::shard::maintain::CompactReport;
+
+/// How often the memory of the process is looked at.
+const LOOK_AT_MEMORY: Duration = Duration::from_millis(100);
 
 /// The running tasks.
 #[derive(Debug)]
@@ -27,7 +31,8 @@ impl Background {
         let tasks = vec![
             runtime::spawn(flush_loop(weak.clone(), stopped.clone())),
             runtime::spawn(compaction_loop(weak.clone(), stopped.clone())),
-            runtime::spawn(garbage_loop(weak, stopped)),
+            runtime::spawn(garbage_loop(weak.clone(), stopped.clone())),
+            runtime::spawn(memory_loop(weak, stopped)),
         ];
         Self { stop, tasks }
     }
@@ -99,6 +104,23 @@ async fn compact_one(collection: Collection, slots: Arc<Semaphore>) {
         report(outcome, "compaction", &collection);
         if failed {
             return;
+        }
+    }
+}
+
+/// Compares what the process takes with what is counted.
+async fn memory_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let Some(inner) = engine.upgrade() else { return };
+        let Some(bytes) = machine::process_bytes() else { return };
+        let budget = &inner.context.files.budget;
+        budget.observe(bytes);
+        inner.context.files.cache.trim();
+        tracing::trace!("the process has {} MiB, of which {budget}", bytes >> 20);
+        drop(inner);
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(LOOK_AT_MEMORY) => {}
         }
     }
 }

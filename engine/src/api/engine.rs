@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
 use super::background::Background;
 use crate::collection::rows::DEFAULT_PARTITION;
 use crate::collection::{Collection, check, ddl};
+use crate::core::budget::{Budget, Reservation, Use};
 use crate::core::error::{Error, ErrorKind, Result, Subject};
 use crate::core::runtime::{self, Clock, CpuPools, SystemClock};
 use crate::core::schema::CollectionSchema;
@@ -34,6 +36,9 @@ use crate::storage::space::Space;
 pub const DEFAULT_DATABASE: &str = "default";
 /// File that makes a folder or bucket a store.
 pub const STORE_FILE: &str = "elanus.json";
+
+/// How long a request waits for memory.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -171,7 +176,7 @@ impl Engine {
         let content = bind(&bucket, &catalog, content, options.create, clock.as_ref()).await?;
         runtime::gate("open.bound").await;
         let context = Arc::new(StoreContext {
-            files: Arc::new(SegmentFiles::new(bucket, options.settings.read.cache_bytes)?),
+            files: files(bucket, &options.settings)?,
             log: Arc::new(LogWriter::start(local, &options.settings.log)?),
             oracle: TimestampOracle::default(),
             clock,
@@ -223,6 +228,14 @@ impl Engine {
     /// Threads for CPU work.
     pub fn pools(&self) -> &CpuPools {
         &self.inner.context.pools
+    }
+
+    /// Memory for a request, which waits until others give it back; held until it is dropped.
+    ///
+    /// # Errors
+    /// `LimitExceeded` if it could never fit into `memory.limit_bytes`; `Busy` if it did not become free in time.
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation> {
+        self.inner.context.files.reserve(Use::Requests, bytes, REQUEST_PATIENCE).await
     }
 
     /// A fresh timestamp.
@@ -438,6 +451,12 @@ fn first_manifest(
         snapshots: Vec::new(),
         sources: Vec::new(),
     }
+}
+
+/// The bucket with its caches, within the memory that the settings or the machine give.
+pub(super) fn files(bucket: Bucket, settings: &Settings) -> Result<Arc<SegmentFiles>> {
+    let budget = settings.memory.limit().map_or_else(Budget::unlimited, Budget::new);
+    Ok(Arc::new(SegmentFiles::within(bucket, settings.read.cache_bytes, budget)?))
 }
 
 pub(super) fn pools(settings: &ReadSettings) -> Result<CpuPools> {

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use super::engine::pools;
+use super::engine::{files, pools};
 use crate::core::error::Result;
 use crate::core::runtime::{self, Clock, SystemClock};
 use crate::core::settings::Settings;
 use crate::core::time::TimestampOracle;
 use crate::lsm::commit;
-use crate::segment::files::SegmentFiles;
 use crate::shard::context::StoreContext;
 use crate::shard::in_use::InUse;
 use crate::shard::open::Shard;
@@ -42,7 +41,7 @@ impl MaintenanceEngine {
         let scratch = std::env::temp_dir().join(format!("elanus-{holder}"));
         let local = LocalDb::open(&scratch)?;
         let context = Arc::new(StoreContext {
-            files: Arc::new(SegmentFiles::new(bucket, settings.read.cache_bytes)?),
+            files: files(bucket, &settings)?,
             log: Arc::new(LogWriter::start(local, &settings.log)?),
             oracle: TimestampOracle::default(),
             clock,

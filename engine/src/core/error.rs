@@ -52,6 +52,8 @@ pub enum Subject {
     Expression,
     /// A setting.
     Setting,
+    /// The memory of the process.
+    Memory,
     /// The store and its files.
     Store,
     /// Anything else.

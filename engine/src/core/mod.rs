@@ -1,10 +1,12 @@
 //! The words of the engine: errors, schema, keys, row sets, time, settings. Knows nothing of storage.
 
+pub mod budget;
 pub mod effort;
 pub mod error;
 pub mod filter;
 pub mod geometry;
 pub mod key;
+pub mod machine;
 pub mod rowset;
 pub mod runtime;
 pub mod schema;

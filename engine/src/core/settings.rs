@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::error::{Error, Result, Subject};
 pub use super::server_settings::{AuthSettings, ServerSettings};
 
+/// The least that `memory.limit_bytes` may say: the program alone takes half of it.
+const LEAST_MEMORY_BYTES: usize = 128 << 20;
+
 /// When a write is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +36,8 @@ pub struct Settings {
     pub gc: GcSettings,
     /// Reading.
     pub read: ReadSettings,
+    /// Memory of the process.
+    pub memory: MemorySettings,
     /// Limits on requests.
     pub limits: LimitSettings,
     /// Who may do what.
@@ -202,6 +207,26 @@ impl Default for ReadSettings {
     }
 }
 
+/// Memory of the process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemorySettings {
+    /// Memory that the process may take for everything together: memtables, caches, flushes and compactions, requests.
+    /// At it, caches shrink, then work waits. 0: three quarters of what the machine or its control group has. Less than
+    /// about 200 MB makes everything slow.
+    pub limit_bytes: usize,
+}
+
+impl MemorySettings {
+    /// The limit, with the machine's asked for where none is set; none where the machine does not say.
+    pub fn limit(&self) -> Option<usize> {
+        match self.limit_bytes {
+            0 => super::machine::memory_bytes().map(|bytes| bytes / 4 * 3),
+            bytes => Some(bytes),
+        }
+    }
+}
+
 /// Limits on requests; the defaults are Milvus's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -316,6 +341,13 @@ impl Settings {
                 ));
             }
         }
+        if self.memory.limit_bytes != 0 && self.memory.limit_bytes < LEAST_MEMORY_BYTES {
+            let (value, least) = (self.memory.limit_bytes, LEAST_MEMORY_BYTES);
+            return Err(Error::invalid(
+                Subject::Setting,
+                format!("setting memory.limit_bytes = {value}: must be 0 or at least {least}"),
+            ));
+        }
         if self.memtable.slowdown_frozen > self.memtable.stop_frozen {
             return Err(Error::invalid(
                 Subject::Setting,
@@ -331,8 +363,8 @@ fn overlay(table: &mut toml::Table, name: &str, value: &str) -> Result<()> {
     let Some(rest) = name.strip_prefix("ELANUS_") else { return Ok(()) };
     let lower = rest.to_lowercase();
     let Some((section, key)) = lower.split_once('_') else { return Ok(()) };
-    const SECTIONS: [&str; 8] =
-        ["log", "memtable", "compaction", "gc", "read", "limits", "auth", "server"];
+    const SECTIONS: [&str; 9] =
+        ["log", "memtable", "compaction", "gc", "read", "memory", "limits", "auth", "server"];
     if !SECTIONS.contains(&section) {
         return Ok(());
     }
@@ -366,6 +398,7 @@ mod tests {
             ("[compaction]\nfan_in = 1", "compaction.fan_in"),
             ("[log]\ndurability = \"maybe\"", "maybe"),
             ("[memtable]\nslowdown_frozen = 9\nstop_frozen = 3", "slowdown_frozen"),
+            ("[memory]\nlimit_bytes = 1000", "memory.limit_bytes"),
             ("nonsense", "settings"),
         ] {
             let error = Settings::load(text, &[]).err().map(|e| e.to_string()).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What all segments of a store share: the bucket, Lance's view of it, the column cache.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lance_core::cache::LanceCache;
 use lance_io::object_store::ObjectStore as LanceStore;
@@ -8,6 +9,7 @@ use lance_io::scheduler::{ScanScheduler, SchedulerConfig};
 use url::Url;
 
 use super::cache::ColumnCache;
+use crate::core::budget::{Budget, Reservation, Use};
 use crate::core::error::{Error, Result};
 use crate::core::runtime;
 use crate::storage::bucket::Bucket;
@@ -28,6 +30,8 @@ pub struct SegmentFiles {
     /// Columns in memory.
     pub cache: ColumnCache,
     pub(super) checked: Arc<CheckedStore>,
+    /// The memory of the store.
+    pub budget: Arc<Budget>,
     pub(super) store: Arc<LanceStore>,
     pub(super) scheduler: Arc<ScanScheduler>,
     pub(super) metadata_cache: LanceCache,
@@ -40,8 +44,13 @@ impl std::fmt::Debug for SegmentFiles {
 }
 
 impl SegmentFiles {
-    /// Over a bucket, with so much memory for columns.
+    /// Over a bucket, with so much memory for columns and no other bound.
     pub fn new(bucket: Bucket, cache_bytes: usize) -> Result<Self> {
+        Self::within(bucket, cache_bytes, Budget::unlimited())
+    }
+
+    /// Over a bucket, with at most so much memory for columns, within a budget.
+    pub fn within(bucket: Bucket, cache_bytes: usize, budget: Arc<Budget>) -> Result<Self> {
         let local = bucket.folder().is_some();
         let block = if local { LOCAL_BLOCK_BYTES } else { REMOTE_BLOCK_BYTES };
         // Lance writes its own local files without fsync. Under this scheme it goes through
@@ -64,11 +73,33 @@ impl SegmentFiles {
         let scheduler = ScanScheduler::new(store.clone(), SchedulerConfig::max_bandwidth(&store));
         Ok(Self {
             bucket,
-            cache: ColumnCache::new(cache_bytes),
+            cache: ColumnCache::within(cache_bytes, budget.clone()),
             checked,
             store,
             scheduler,
-            metadata_cache: LanceCache::with_capacity(METADATA_CACHE_BYTES),
+            metadata_cache: LanceCache::with_capacity(
+                METADATA_CACHE_BYTES.min(budget.limit_bytes() / 16),
+            ),
+            budget,
         })
+    }
+
+    /// Takes memory from the budget, and waits for it; the cache gives way.
+    pub async fn reserve(
+        &self,
+        what: Use,
+        bytes: usize,
+        patience: Duration,
+    ) -> Result<Reservation> {
+        let taken = self.budget.reserve(what, bytes, patience).await?;
+        self.cache.trim();
+        Ok(taken)
+    }
+
+    /// Counts memory that is taken in any case; the cache gives way.
+    pub fn hold(&self, what: Use, bytes: usize) -> Reservation {
+        let taken = self.budget.hold(what, bytes);
+        self.cache.trim();
+        taken
     }
 }

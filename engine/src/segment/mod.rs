@@ -17,6 +17,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 
+use crate::core::budget::{Reservation, Use};
 use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::filter::UnitStats;
 use crate::core::key::{Key, Keys};
@@ -111,7 +112,7 @@ pub struct Segment {
     pub stats: UnitStats,
     files: Arc<SegmentFiles>,
     reader: OnceCell<SegmentReader>,
-    keys: OnceCell<Arc<SegmentKeys>>,
+    keys: OnceCell<(Arc<SegmentKeys>, Reservation)>,
     deletes: RwLock<DeleteSet>,
     /// The alive rows of the newest question: (deletes counted, rows).
     alive: Mutex<Option<(usize, RowSet)>>,
@@ -129,6 +130,10 @@ impl Segment {
         deletes: DeleteSet,
         keys: Option<Arc<SegmentKeys>>,
     ) -> Self {
+        let keys = keys.map(|keys| {
+            let held = files.budget.hold(Use::Keys, keys.size_bytes());
+            (keys, held)
+        });
         Self {
             identity,
             stats,
@@ -145,16 +150,17 @@ impl Segment {
     /// The key index, read on first use.
     pub async fn keys(&self) -> Result<Arc<SegmentKeys>> {
         let load = || async {
-            match self.read_keys().await {
-                Ok(keys) => Ok(Arc::new(keys)),
-                Err(e) if !is_damage(&e) => Err(e),
-                Err(e) => {
+            let keys = match self.read_keys().await {
+                Err(e) if is_damage(&e) => {
                     tracing::warn!("{e}; the keys are read from the rows instead");
-                    self.keys_of_rows().await.map(Arc::new)
+                    self.keys_of_rows().await
                 }
-            }
+                read => read,
+            }?;
+            let held = self.files.hold(Use::Keys, keys.size_bytes());
+            Ok((Arc::new(keys), held))
         };
-        self.keys.get_or_try_init(load).await.cloned()
+        self.keys.get_or_try_init(load).await.map(|(keys, _)| keys.clone())
     }
 
     async fn read_keys(&self) -> Result<SegmentKeys> {
@@ -174,7 +180,7 @@ impl Segment {
 
     /// The key index if it has been read.
     pub fn keys_if_loaded(&self) -> Option<&Arc<SegmentKeys>> {
-        self.keys.get()
+        self.keys.get().map(|(keys, _)| keys)
     }
 
     /// The file with a field's codes.
@@ -187,6 +193,10 @@ impl Segment {
     pub async fn codes(&self, file: &CodesFile, book: &Codebook) -> Option<Arc<CodedRows>> {
         let path = &file.file.path;
         let key = (self.identity.folder.clone(), path.clone());
+        if let Some(codes) = self.files.cache.get_codes(&key) {
+            return Some(codes);
+        }
+        let _loading = self.files.cache.loading(&key).await;
         if let Some(codes) = self.files.cache.get_codes(&key) {
             return Some(codes);
         }
@@ -227,9 +237,14 @@ impl Segment {
         self.files.cache.remove(&(self.identity.folder.clone(), file.file.path.clone()));
     }
 
-    /// Whether a column is small enough to be kept in memory.
-    pub fn has_room_for(&self, bytes: usize) -> bool {
-        self.files.cache.has_room_for(bytes)
+    /// Whether a column of so many bytes is in memory, or small enough to be kept there.
+    pub fn can_keep(&self, name: &str, bytes: usize) -> bool {
+        self.holds(name) || self.files.cache.has_room_for(bytes)
+    }
+
+    /// Whether a column or a file of codes is in memory.
+    pub fn holds(&self, name: &str) -> bool {
+        self.files.cache.holds(&(self.identity.folder.clone(), name.to_string()))
     }
 
     /// Whether the segment's range of keys holds this one.
@@ -305,6 +320,10 @@ impl Segment {
     /// A whole column through the cache, in parts of neighbouring rows: no part is copied.
     pub async fn column_parts(&self, schema: &SchemaRef, name: &str) -> Result<Column> {
         let key = (self.identity.folder.clone(), name.to_string());
+        if let Some(column) = self.files.cache.get(&key) {
+            return Ok(column);
+        }
+        let _loading = self.files.cache.loading(&key).await;
         if let Some(column) = self.files.cache.get(&key) {
             return Ok(column);
         }

@@ -43,6 +43,15 @@ impl Coded {
     pub fn is_joined(&self) -> bool {
         matches!(self.codes, Codes::Joined(_))
     }
+
+    /// Memory of the codes, unless they are joined, and of the keys.
+    fn bytes(&self) -> usize {
+        let codes = match &self.codes {
+            Codes::Own(codes) => codes.size_bytes(),
+            Codes::Joined(_) => 0,
+        };
+        codes + self.keys.len() * 8
+    }
 }
 
 /// Units by codebook, those of joined codes apart.
@@ -58,6 +67,11 @@ impl Groups {
 
     pub fn add(&mut self, coded: Coded) {
         self.units.entry(coded.book.version).or_default().push(coded);
+    }
+
+    /// Memory of the codes and keys.
+    pub fn bytes(&self) -> usize {
+        self.units.values().flatten().map(Coded::bytes).sum()
     }
 }
 
@@ -105,13 +119,14 @@ impl Snapshot {
         self.units() > 1 && !request.effort.is_exact() && request.queries.is_dense() && !ring
     }
 
-    /// The codes of a unit, where it has them.
+    /// The codes of a unit, where it has them. Vectors that are not in memory are read only if all `fit`.
     pub(super) async fn coded(
         &self,
         at: usize,
         allowed: &RowSet,
         request: &SearchRequest,
         groups: &Groups,
+        fit: bool,
     ) -> Result<Option<Coded>> {
         let unit = &self.inner.units[at];
         let segment = match &unit.source {
@@ -126,7 +141,11 @@ impl Snapshot {
                 None => return Ok(None),
             },
         };
-        let vectors = match segment.has_room_for(unit.rows() * book.dim * 4) {
+        let at_hand = match fit {
+            true => segment.can_keep(&request.field, unit.rows() * book.dim * 4),
+            false => segment.holds(&request.field),
+        };
+        let vectors = match at_hand {
             true => Some(self.unit_column_parts(unit, &request.field).await?),
             false => None,
         };

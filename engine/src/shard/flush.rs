@@ -9,6 +9,7 @@ use arrow::compute;
 use super::memtable::{Memtable, MemtableUnit};
 use super::open::{SegmentPlace, Shard, make_segment};
 use super::publish::{Carry, Change, Source};
+use crate::core::budget::Use;
 use crate::core::error::Result;
 use crate::core::rowset::DeleteSet;
 use crate::core::runtime;
@@ -41,6 +42,8 @@ impl Shard {
 
     async fn flush_one(self: &Arc<Self>, memtable: &Memtable) -> Result<()> {
         let flushed_ts = memtable.max_ts();
+        // A flush does not wait for memory: it is what gives memory back.
+        let _memory = self.context.files.hold(Use::Builds, memtable.bytes() * 2);
         // A record that is not durable may not reach a segment before the log.
         self.log.progress().wait(flushed_ts).await?;
         runtime::gate("flush.begin").await;

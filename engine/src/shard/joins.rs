@@ -258,7 +258,7 @@ impl Work {
         let mut inputs = Vec::with_capacity(members.len());
         for segment in members {
             let rows = segment.identity.rows;
-            if !segment.has_room_for(rows * self.field.book.dim * 4) {
+            if !segment.can_keep(&self.field.field.name, rows * self.field.book.dim * 4) {
                 continue;
             }
             let Some(source) = self.source(segment).await else { continue };

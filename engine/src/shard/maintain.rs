@@ -1,9 +1,12 @@
 //! Background work of a shard: what is due, and doing it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::context::MERGE_WEIGHT;
 use super::open::Shard;
 use super::publish::{Carry, Change, Source};
+use crate::core::budget::{Reservation, Use};
 use crate::core::error::{Error, Result};
 use crate::core::runtime;
 use crate::core::settings::{Durability, Settings};
@@ -37,6 +40,9 @@ pub struct CompactReport {
     /// Bytes written.
     pub bytes_written: u64,
 }
+
+/// How long a merge waits for the memory of others before it gives up, to be tried again.
+const BUILD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whether the active memtable is due for a flush by its age: a pure decision.
 pub fn flush_due(records: bool, created_ms: u64, now_ms: u64, settings: &Settings) -> bool {
@@ -100,7 +106,7 @@ impl Shard {
 
     /// The most urgent compaction that is due.
     pub fn next_job(&self) -> Option<Job> {
-        let settings = &self.context.settings.compaction;
+        let settings = &self.context.compaction();
         let ttl = self.tree().manifest.ttl_ms();
         let jobs = plan::plan(&self.views(), settings, ttl, self.context.clock.now_ms());
         jobs.into_iter().next()
@@ -121,7 +127,7 @@ impl Shard {
             ..Default::default()
         };
         if mode == CompactMode::All {
-            for job in plan::plan_all(&self.views(), &self.context.settings.compaction) {
+            for job in plan::plan_all(&self.views(), &self.context.compaction()) {
                 self.run_job(&job, &mut report, progress).await?;
             }
         }
@@ -136,6 +142,14 @@ impl Shard {
         }
         report.segments_after = self.tree().segments.len() as u64;
         Ok(report)
+    }
+
+    /// Memory for a merge of so many bytes; one that is larger than the share has all of it.
+    async fn reserve_build(&self, bytes: u64) -> Result<Reservation> {
+        let files = &self.context.files;
+        let share = files.budget.share_bytes(Use::Builds);
+        let wanted = usize::try_from(bytes.saturating_mul(MERGE_WEIGHT)).unwrap_or(usize::MAX);
+        files.reserve(Use::Builds, wanted.min(share), BUILD_PATIENCE).await
     }
 
     /// Does one merge. A lost race (an input is gone) publishes nothing.
@@ -203,6 +217,8 @@ impl Shard {
         if inputs.len() != job.inputs.len() {
             return Ok(());
         }
+        let bytes: u64 = inputs.iter().map(|s| s.identity.data_bytes).sum();
+        let _memory = self.reserve_build(bytes).await?;
         let begun = self.begin_segment();
         let id = begun.id;
         // Deletes that are not flushed stay: each version is exact at its own flushed timestamp.

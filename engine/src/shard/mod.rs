@@ -16,6 +16,7 @@ pub mod open;
 pub mod past;
 pub mod publish;
 pub mod record;
+mod scan_memory;
 pub mod search;
 pub mod snapshot;
 pub mod tree;

@@ -23,6 +23,7 @@ use crate::lsm::codebooks::Codebooks;
 use crate::lsm::info::CollectionInfo;
 use crate::lsm::manifest::Manifest;
 use crate::segment::cache::Column;
+use crate::segment::files::SegmentFiles;
 use crate::segment::{Segment, as_timestamps};
 
 /// Which partitions an operation may touch.
@@ -128,6 +129,7 @@ pub(super) struct Inner {
     pub codebooks: Arc<Codebooks>,
     pub joins: Arc<Joins>,
     pub pools: CpuPools,
+    pub files: Arc<SegmentFiles>,
 }
 
 impl Shard {
@@ -170,6 +172,7 @@ impl Shard {
                 codebooks: self.codebooks.clone(),
                 joins: self.joins.clone(),
                 pools: self.context.pools.clone(),
+                files: self.context.files.clone(),
             }),
         }
     }

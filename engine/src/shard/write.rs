@@ -195,7 +195,8 @@ impl Shard {
     fn freeze_if_full(&self, tree: &Tree) -> Result<()> {
         let settings = &self.context.settings.memtable;
         let active = &tree.active;
-        if active.bytes() >= settings.max_size_bytes || active.rows() >= settings.max_rows {
+        if active.bytes() >= self.context.memtable_max_bytes() || active.rows() >= settings.max_rows
+        {
             self.freeze_locked()?;
             self.context.work.notify_one();
         }
