@@ -107,7 +107,6 @@ impl Damage {
     }
 }
 
-
 const DAMAGES: [Damage; 9] = [
     Damage::Missing,
     Damage::Empty,

@@ -57,7 +57,9 @@ impl Drop for Small {
 
 async fn insert(c: &Collection, from: i64) -> Result<(), Error> {
     let keys = from..from + ROWS;
-    let vectors = keys.clone().map(|k| Some((0..DIM).map(|d| Some((k * 31 + i64::from(d)) as f32)).collect::<Vec<_>>()));
+    let vectors = keys
+        .clone()
+        .map(|k| Some((0..DIM).map(|d| Some((k * 31 + i64::from(d)) as f32)).collect::<Vec<_>>()));
     let columns = RecordBatch::try_from_iter([
         ("id", Arc::new(Int64Array::from_iter_values(keys.clone())) as ArrayRef),
         ("v", Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(vectors, DIM))),

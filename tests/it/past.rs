@@ -97,7 +97,8 @@ async fn every_moment_reads_as_it_did() {
         let mut moments: Vec<(u64, Content)> = Vec::new();
         let mut names: Vec<(String, Content)> = Vec::new();
         for step in 0..60 {
-            let keys: BTreeSet<i64> = (0..rng.random_range(1..8)).map(|_| rng.random_range(0..40)).collect();
+            let keys: BTreeSet<i64> =
+                (0..rng.random_range(1..8)).map(|_| rng.random_range(0..40)).collect();
             let keys: Vec<i64> = keys.into_iter().collect();
             match rng.random_range(0..12) {
                 0..4 => write(&c, &keys, step).await,
@@ -193,7 +194,9 @@ async fn a_named_snapshot_keeps_its_files_until_it_is_dropped() {
     let before = files(&place.path().join("collections")).len();
     c.collect_garbage().await.expect("garbage collected");
     assert!(files(&place.path().join("collections")).len() < before);
-    for when in [AsOf::Snapshot("first".into()), AsOf::Version(version), AsOf::Timestamp(made.created_ts)] {
+    for when in
+        [AsOf::Snapshot("first".into()), AsOf::Version(version), AsOf::Timestamp(made.created_ts)]
+    {
         let gone = c.as_of(&when).await.expect_err("no snapshot");
         assert_eq!(gone.kind, ErrorKind::NotFound, "{gone}");
     }

@@ -153,8 +153,6 @@ impl Engine {
         if bucket.is_remote() {
             check_put_if_absent(&bucket).await?;
         }
-        let mut folders = vec![folder.clone()];
-        folders.extend(bucket.folder().map(Path::to_path_buf));
         let local = runtime::blocking(move || LocalDb::open(&folder)).await?;
         Self::open_over(options, bucket, local, clock).await
     }
@@ -175,6 +173,11 @@ impl Engine {
         bucket.remove_leftovers()?;
         let content = bind(&bucket, &catalog, content, options.create, clock.as_ref()).await?;
         runtime::gate("open.bound").await;
+        let folders = [local.folder(), bucket.folder()].into_iter().flatten();
+        let space = Space::new(
+            folders.map(Path::to_path_buf).collect(),
+            options.settings.log.min_free_bytes,
+        );
         let context = Arc::new(StoreContext {
             files: files(bucket, &options.settings)?,
             log: Arc::new(LogWriter::start(local, &options.settings.log)?),
@@ -185,7 +188,7 @@ impl Engine {
             lease,
             memtable_bytes: AtomicUsize::new(0),
             in_use: InUse::default(),
-            space: Space::new(folders, options.settings.log.min_free_bytes),
+            space,
             work: Arc::default(),
             settings: options.settings,
         });

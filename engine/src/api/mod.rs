@@ -63,8 +63,8 @@ pub use crate::shard::snapshot::{
     PartitionSet, RowAddress, RowOrder, ScanCounts, Selection, Snapshot, UnitInfo,
 };
 pub use crate::storage::catalog::DatabaseRecord as DatabaseInfo;
-pub(crate) use engine::read_store_file;
 pub use clones::CloneOrder;
+pub(crate) use engine::read_store_file;
 pub use engine::{DEFAULT_DATABASE, Engine, NewCollection, OpenOptions};
 pub(crate) use maintenance::MaintenanceEngine;
 pub use records::RecordChange;

@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn only_old_unnamed_unused_files_go() {
-        let settings = GcSettings { interval_ms: 1, grace_ms: 100, keep_manifests: 1, ..Default::default() };
+        let settings =
+            GcSettings { interval_ms: 1, grace_ms: 100, keep_manifests: 1, ..Default::default() };
         let mut findings = Findings {
             files: vec![
                 file("c/segments/1/data", 0),

@@ -72,7 +72,10 @@ async fn repair_shard(
         match shard.rewrite(id).await {
             Ok(()) => {
                 report.segments += 1;
-                progress(&format!("{}.{}: segment {id} written anew", manifest.database, manifest.name));
+                progress(&format!(
+                    "{}.{}: segment {id} written anew",
+                    manifest.database, manifest.name
+                ));
             }
             // Its rows are damaged too: the second check names them.
             Err(e) => progress(&format!("segment {id} could not be written anew: {e}")),

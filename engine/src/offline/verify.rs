@@ -211,7 +211,9 @@ async fn read_data(
         let right = sums.read(&files.bucket).await.map(|bytes| bytes[..] == blocks.encode());
         let wrong = || Error::corrupted(&sums.path, "its sums are not those of the data file");
         // If the data file is damaged, the sums tell where: they are right then.
-        if let Err(e) = right.and_then(|same| (same || whole.is_err()).then_some(()).ok_or_else(wrong)) {
+        if let Err(e) =
+            right.and_then(|same| (same || whole.is_err()).then_some(()).ok_or_else(wrong))
+        {
             report.derived(e, Derived::Segment { collection, id });
         }
     }

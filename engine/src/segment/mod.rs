@@ -384,7 +384,8 @@ impl Segment {
 
     /// The folders in which its files lie: its own, and of a clone's segment another's.
     pub fn folders(&self) -> Vec<String> {
-        let of_data = self.identity.data.path.rsplit_once('/').map(|(folder, _)| folder.to_string());
+        let of_data =
+            self.identity.data.path.rsplit_once('/').map(|(folder, _)| folder.to_string());
         of_data.into_iter().chain([self.identity.folder.clone()]).collect()
     }
 

@@ -179,7 +179,12 @@ impl SegmentReader {
         let stream = self.read(&[name.as_str()], ReadBatchParams::Range(rows), count).await?;
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
         let column = match batches.as_slice() {
-            [] => return Err(Error::corrupted(&self.file.path, format!("column {name} was not read"))),
+            [] => {
+                return Err(Error::corrupted(
+                    &self.file.path,
+                    format!("column {name} was not read"),
+                ));
+            }
             [one] => one.column(0).clone(),
             many => {
                 let parts: Vec<&dyn Array> = many.iter().map(|b| b.column(0).as_ref()).collect();

@@ -70,11 +70,7 @@ impl Shard {
         Ok(())
     }
 
-    async fn publish_flush(
-        self: &Arc<Self>,
-        change: Change,
-        edit: SegmentEdit,
-    ) -> Result<()> {
+    async fn publish_flush(self: &Arc<Self>, change: Change, edit: SegmentEdit) -> Result<()> {
         let generation = change.flushed_generation;
         let segments = edit.add.len();
         let outcome = self

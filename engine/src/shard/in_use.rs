@@ -49,7 +49,8 @@ impl InUse {
         settings: &GcSettings,
         now_ms: u64,
     ) -> Result<HashSet<String>> {
-        let of_ours = |(id, sources): (&u64, &Vec<u64>)| sources.contains(&collection_id).then_some(*id);
+        let of_ours =
+            |(id, sources): (&u64, &Vec<u64>)| sources.contains(&collection_id).then_some(*id);
         let clones: Vec<u64> = self.clones.lock().iter().filter_map(of_ours).collect();
         let mut named = HashSet::new();
         for clone in clones {

@@ -217,7 +217,7 @@ impl Shard {
         if inputs.len() != job.inputs.len() {
             return Ok(());
         }
-        let bytes: u64 = inputs.iter().map(|s| s.identity.data_bytes).sum();
+        let bytes: u64 = inputs.iter().map(|s| s.identity.data.size_bytes).sum();
         let _memory = self.reserve_build(bytes).await?;
         let begun = self.begin_segment();
         let id = begun.id;

@@ -31,7 +31,11 @@ pub struct WrongBlock {
 
 impl std::fmt::Display for WrongBlock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "bytes {} to {} are not those that were written", self.bytes.start, self.bytes.end)
+        write!(
+            f,
+            "bytes {} to {} are not those that were written",
+            self.bytes.start, self.bytes.end
+        )
     }
 }
 
@@ -94,7 +98,9 @@ impl BlockSums {
             .map(|b| b.try_into().map(u64::from_le_bytes).unwrap_or_default())
             .collect();
         match words.as_slice() {
-            [block, size, sums @ ..] if *block > 0 && sums.len() as u64 == size.div_ceil(*block) => {
+            [block, size, sums @ ..]
+                if *block > 0 && sums.len() as u64 == size.div_ceil(*block) =>
+            {
                 Ok(Self {
                     block_bytes: *block,
                     size_bytes: *size,

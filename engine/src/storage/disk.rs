@@ -1,5 +1,6 @@
 //! What the log and the catalog ask of the local disk: small tables, and batches that are written whole.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::core::error::Result;
@@ -34,6 +35,11 @@ pub struct Entry {
 /// A batch is there whole or not at all, also after a crash. Of what was not brought to stable storage a crash
 /// leaves the oldest part, which may be nothing. Making and dropping a table are changes in that order too.
 pub trait Disk: Send + Sync {
+    /// The folder in a file system that the tables are in, if they are in one.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
+
     /// Names of the tables.
     fn tables(&self) -> Vec<String>;
     /// Opens a table, which is made if it is not there.

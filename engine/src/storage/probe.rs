@@ -62,7 +62,8 @@ async fn race(bucket: &Bucket, path: &str) -> Result<Verdict> {
         let why = "the object is not that of the writer who was told that he made it";
         return Ok(Verdict::Broken(why.into()));
     }
-    if bucket.put_if_absent(path, content(WRITERS)).await? || bucket.get(path).await? != content(winner)
+    if bucket.put_if_absent(path, content(WRITERS)).await?
+        || bucket.get(path).await? != content(winner)
     {
         return Ok(Verdict::Broken("an object that was there was written over".into()));
     }
@@ -157,13 +158,15 @@ mod tests {
                         false => self.inner.put_opts(path, payload, over).await,
                     }
                 }
-                Lie::WritesAndRefuses => match self.inner.put_opts(path, payload.clone(), options).await {
-                    Ok(done) => Ok(done),
-                    Err(_) => {
-                        self.inner.put_opts(path, payload, over).await?;
-                        refuse()
+                Lie::WritesAndRefuses => {
+                    match self.inner.put_opts(path, payload.clone(), options).await {
+                        Ok(done) => Ok(done),
+                        Err(_) => {
+                            self.inner.put_opts(path, payload, over).await?;
+                            refuse()
+                        }
                     }
-                },
+                }
                 Lie::RefusesAll => refuse(),
                 Lie::RefusesSome if nth < WRITERS => refuse(),
                 Lie::RefusesSome => self.inner.put_opts(path, payload, options).await,

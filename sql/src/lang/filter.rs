@@ -143,7 +143,17 @@ impl Filter {
         }
         let pruner = Pruner::new(compiled.clone(), needed);
         let parts = OnceLock::new();
-        Ok(Self { text, expr, columns, compiled, pruner, sampler: None, simple, schema: all, parts })
+        Ok(Self {
+            text,
+            expr,
+            columns,
+            compiled,
+            pruner,
+            sampler: None,
+            simple,
+            schema: all,
+            parts,
+        })
     }
 }
 

@@ -149,9 +149,8 @@ fn call(function: &str, arguments: &[&str]) -> String {
 
 /// The text of a statement, each `t AS OF …` as one name.
 fn with_moments(statement: &[Token]) -> String {
-    let places: Vec<usize> = (0..statement.len())
-        .filter(|at| !matches!(statement[*at], Token::Whitespace(_)))
-        .collect();
+    let places: Vec<usize> =
+        (0..statement.len()).filter(|at| !matches!(statement[*at], Token::Whitespace(_))).collect();
     let words: Vec<&Token> = places.iter().map(|at| &statement[*at]).collect();
     let (mut out, mut next) = (String::new(), 0);
     for at in 0..words.len() {
@@ -254,10 +253,8 @@ fn texts(function: &Function) -> Result<Vec<String>> {
 
 /// Snapshots of collections as rows.
 fn snapshots(collections: &[Collection]) -> Result<RecordBatch> {
-    let all: Vec<_> = collections
-        .iter()
-        .flat_map(|c| c.snapshots().into_iter().map(|s| (c.name(), s)))
-        .collect();
+    let all: Vec<_> =
+        collections.iter().flat_map(|c| c.snapshots().into_iter().map(|s| (c.name(), s))).collect();
     let texts = |text: fn(&(String, elanus_engine::api::NamedSnapshot)) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(all.iter().map(text)))
     };

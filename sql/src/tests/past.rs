@@ -35,7 +35,9 @@ async fn the_past_is_read_and_kept() {
     }
     let shown = "SHOW SNAPSHOTS ON items";
     let version = s.items.snapshots()[0].version;
-    assert!(rows(sql, shown).await[0].starts_with(&format!("items|before|it's all there|{version}|")));
+    assert!(
+        rows(sql, shown).await[0].starts_with(&format!("items|before|it's all there|{version}|"))
+    );
     let by_version = format!("SELECT count(*) FROM items AS OF VERSION {version}");
     assert_eq!(value(sql, &by_version).await, all);
 

@@ -32,7 +32,10 @@ pub async fn run(args: VerifyArgs) -> Result<ExitCode> {
     if report.orphan_files > 0 {
         let files = human::counted(report.orphan_files, "file");
         let bytes = human::bytes(report.orphan_bytes);
-        writeln!(out, "{files} ({bytes}) that nothing needs: a server or `elanus gc` removes them")?;
+        writeln!(
+            out,
+            "{files} ({bytes}) that nothing needs: a server or `elanus gc` removes them"
+        )?;
     }
     if report.problems.is_empty() {
         writeln!(out, "no problems")?;

@@ -54,13 +54,10 @@ impl Target {
         page: Page,
     ) -> Result<Self, Failure> {
         let collection = ctx.collection(database, name)?;
-        let info = collection.info();
-        let partitions = readable(&info, partitions)?;
-        let clock = Clock::of_properties(&info.properties);
         if page.at > LEVELS
             && let Some(snapshot) = ctx.pins.find(collection.id(), page.at)
         {
-            return Ok(Self { snapshot, partitions, clock });
+            return Self::over(snapshot, &collection.info(), partitions);
         }
         let snapshot = collection.snapshot();
         if page.strict {
@@ -70,7 +67,7 @@ impl Target {
             }
             ctx.pins.hold(collection.id(), &snapshot);
         }
-        Ok(Self { snapshot, partitions, clock })
+        Self::over(snapshot, &collection.info(), partitions)
     }
 
     /// Opens the named partitions, or all that are loaded.
@@ -84,11 +81,18 @@ impl Target {
         partitions: &[String],
     ) -> Result<Self, Failure> {
         let collection = ctx.collection(database, name)?;
-        let info = collection.info();
-        let partitions = readable(&info, partitions)?;
+        Self::over(collection.snapshot(), &collection.info(), partitions)
+    }
+
+    fn over(
+        snapshot: Snapshot,
+        info: &CollectionInfo,
+        partitions: &[String],
+    ) -> Result<Self, Failure> {
+        let partitions = readable(info, partitions)?;
         let clock = Clock::of_properties(&info.properties);
         let isolated = isolation::is_on(&info.properties)?;
-        Ok(Self { snapshot: collection.snapshot(), partitions, clock, isolated })
+        Ok(Self { snapshot, partitions, clock, isolated })
     }
 
     /// Takes the time zone and the parts of moments that a request asks for.
