@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::access::permit::{self, Visible};
 use crate::access::{Access, caller};
 use crate::import::Jobs;
+use crate::memory::pins::Pins;
 use crate::memory::{CompactionJobs, FlushMarks};
 use crate::status::Failure;
 
@@ -37,6 +38,8 @@ pub struct Context {
     pub(crate) flushes: FlushMarks,
     /// Compactions that clients asked for.
     pub(crate) compactions: CompactionJobs,
+    /// Snapshots that iterators read from.
+    pub(crate) pins: Pins,
     clients: Mutex<BTreeMap<i64, ClientInfo>>,
 }
 
@@ -47,6 +50,9 @@ impl Context {
     /// If the records of its users cannot be read.
     pub fn new(engine: Engine) -> elanus_engine::core::error::Result<Self> {
         let started_ts = engine.next_timestamp();
+        let read = &engine.settings().read;
+        let idle = std::time::Duration::from_millis(read.iterator_idle_ms);
+        let pins = Pins::new(idle, read.max_iterators);
         Ok(Self {
             access: Access::open(&engine)?,
             imports: Jobs::open(&engine)?,
@@ -55,6 +61,7 @@ impl Context {
             started_ts,
             flushes: FlushMarks::default(),
             compactions: CompactionJobs::default(),
+            pins,
             clients: Mutex::default(),
         })
     }

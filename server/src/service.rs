@@ -91,7 +91,7 @@ enum Way {
 }
 
 /// A task that stops when nobody waits for it any more.
-struct Abandonable<T>(tokio::task::JoinHandle<T>);
+struct Abandonable<T>(runtime::Task<T>);
 
 impl<T> Drop for Abandonable<T> {
     fn drop(&mut self) {

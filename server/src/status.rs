@@ -8,6 +8,8 @@ use elanus_proto::common::{ErrorCode, Status};
 pub mod code {
     /// The store is owned by another process.
     pub const UNAVAILABLE: i32 = 2;
+    /// More memory than there is.
+    pub const MEMORY_LIMIT: i32 = 3;
     /// Too busy; clients try again.
     pub const RATE_LIMIT: i32 = 8;
     /// More than the operator allows.
@@ -16,6 +18,8 @@ pub mod code {
     pub const UNIMPLEMENTED: i32 = 10;
     /// More replicas asked than there are nodes.
     pub const RESOURCE_INSUFFICIENT: i32 = 12;
+    /// A disk has too little room.
+    pub const DISK_QUOTA: i32 = 7;
     /// No such collection.
     pub const COLLECTION_NOT_FOUND: i32 = 100;
     /// The collection is not loaded.
@@ -76,6 +80,8 @@ pub mod code {
     pub const FIELD_NOT_FOUND: i32 = 1700;
     /// Not a name for a field.
     pub const FIELD_NAME: i32 = 1701;
+    /// No such snapshot.
+    pub const SNAPSHOT_NOT_FOUND: i32 = 2600;
     /// Files cannot be imported.
     pub const IMPORT_FAILED: i32 = 2100;
     /// Anything else.
@@ -213,7 +219,7 @@ fn old_code(code: i32) -> ErrorCode {
     match code {
         0 => ErrorCode::Success,
         1 => ErrorCode::NotReadyServe,
-        3 => ErrorCode::InsufficientMemoryToLoad,
+        code::MEMORY_LIMIT => ErrorCode::InsufficientMemoryToLoad,
         7 => ErrorCode::DiskQuotaExhausted,
         code::RATE_LIMIT => ErrorCode::RateLimit,
         9 => ErrorCode::ForceDeny,
@@ -244,14 +250,17 @@ impl From<Error> for Failure {
             (K::NotFound, S::Partition) => Self::new(code::PARTITION_NOT_FOUND, reason),
             (K::NotFound, S::Alias) => Self::new(code::ALIAS_NOT_FOUND, reason),
             (K::NotFound, S::Index) => Self::new(code::INDEX_NOT_FOUND, reason),
+            (K::NotFound, S::Snapshot) => Self::new(code::SNAPSHOT_NOT_FOUND, reason),
             (K::NotFound, S::Field) => Self::new(code::FIELD_NOT_FOUND, reason),
             (K::NotFound, S::Store) => Self::new(code::IO_FAILED, reason),
+            (K::LimitExceeded, S::Memory) => Self::new(code::MEMORY_LIMIT, reason),
             (K::LimitExceeded, S::Database) => Self::new(code::DATABASE_LIMIT, reason),
+            (K::LimitExceeded, S::Store) => Self::new(code::DISK_QUOTA, reason),
             (K::LimitExceeded, S::Collection) => Self::new(code::COLLECTION_LIMIT, reason),
             (K::InvalidRequest, S::Database) => Self::new(code::DATABASE_NAME, reason),
             (K::AlreadyExists, S::Alias) => Self::new(code::ALIAS_EXISTS, reason),
             (K::AlreadyExists, S::Index) => Self::new(code::INDEX_DUPLICATE, reason),
-            (K::NotFound, S::Schema | S::Expression | S::Setting | S::Request)
+            (K::NotFound, S::Schema | S::Expression | S::Setting | S::Memory | S::Request)
             | (
                 K::InvalidRequest,
                 S::Collection
@@ -263,6 +272,8 @@ impl From<Error> for Failure {
                 | S::Expression
                 | S::Setting
                 | S::Store
+                | S::Memory
+                | S::Snapshot
                 | S::Request,
             )
             | (
@@ -275,6 +286,8 @@ impl From<Error> for Failure {
                 | S::Expression
                 | S::Setting
                 | S::Store
+                | S::Memory
+                | S::Snapshot
                 | S::Request,
             )
             | (
@@ -286,7 +299,7 @@ impl From<Error> for Failure {
                 | S::Schema
                 | S::Expression
                 | S::Setting
-                | S::Store
+                | S::Snapshot
                 | S::Request,
             )
             | (K::FailedPrecondition, _) => Self::parameter(reason),
@@ -311,11 +324,14 @@ mod tests {
             (Error::not_found(Subject::Collection, "x"), 100, ErrorCode::CollectionNotExists),
             (Error::not_found(Subject::Partition, "x"), 200, ErrorCode::MetaFailed),
             (Error::not_found(Subject::Index, "x"), 700, ErrorCode::IndexNotExist),
+            (Error::limit(Subject::Store, "x"), 7, ErrorCode::DiskQuotaExhausted),
+            (Error::not_found(Subject::Snapshot, "x"), 2600, ErrorCode::UnexpectedError),
             (Error::not_found(Subject::Database, "x"), 800, ErrorCode::UnexpectedError),
             (Error::not_found(Subject::Alias, "x"), 1600, ErrorCode::UnexpectedError),
             (Error::invalid(Subject::Expression, "x"), 1100, ErrorCode::IllegalArgument),
             (Error::precondition(Subject::Database, "x"), 1100, ErrorCode::IllegalArgument),
             (Error::limit(Subject::Collection, "x"), 102, ErrorCode::UnexpectedError),
+            (Error::limit(Subject::Memory, "x"), 3, ErrorCode::InsufficientMemoryToLoad),
             (Error::busy("x"), 8, ErrorCode::RateLimit),
             (Error::fenced("x"), 2, ErrorCode::UnexpectedError),
             (Error::corrupted("x", "y"), 1009, ErrorCode::UnexpectedError),

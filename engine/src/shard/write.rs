@@ -15,7 +15,7 @@ use super::snapshot::Snapshot;
 use super::tree::Tree;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Keys;
-use crate::core::runtime::Stopwatch;
+use crate::core::runtime::{self, Stopwatch};
 use crate::core::time::Timestamp;
 
 impl Shard {
@@ -70,6 +70,31 @@ impl Shard {
         Ok((ts, keys))
     }
 
+    /// Writes the complete rows that `choose` makes of a snapshot: rows, partitions with their numbers of
+    /// rows, and the schema's timestamp. Other writers wait meanwhile, so that none comes in between.
+    pub async fn write_chosen<E>(
+        self: &Arc<Self>,
+        choose: impl AsyncFnOnce(
+            Snapshot,
+        )
+            -> std::result::Result<(RecordBatch, Vec<(u64, usize)>, Timestamp), E>,
+    ) -> std::result::Result<Timestamp, E>
+    where
+        E: From<Error>,
+    {
+        self.context.check_lease()?;
+        self.admit().await?;
+        let _no_writers = self.write_gate.write().await;
+        let (batch, groups, schema_ts) = choose(self.snapshot()).await?;
+        if batch.num_rows() == 0 {
+            return Ok(self.visible_ts());
+        }
+        let keys = record::keys_of(&batch, self.key_column)?;
+        let change = Change::Rows { batch, groups };
+        let (ts, _) = self.write_behind_gate(change, &keys, Some(schema_ts)).await?;
+        Ok(ts)
+    }
+
     async fn write(
         &self,
         change: Change,
@@ -116,6 +141,7 @@ impl Shard {
             };
             let ts = self.context.next_timestamp();
             self.log.append(tree.active.generation, ts, record)?;
+            runtime::note("write", ts);
             let before = tree.active.bytes();
             let removed = apply(&tree, &change, ts)?;
             self.log.progress().applied(ts);
@@ -142,13 +168,14 @@ impl Shard {
 
     /// Slows writers down, then lets them wait, while flushes are behind.
     async fn admit(&self) -> Result<()> {
+        self.context.space.check()?;
         let settings = &self.context.settings.memtable;
         let clock = Stopwatch::start();
         loop {
             let frozen = self.tree().frozen.len();
             if frozen < settings.stop_frozen && !self.context.memtables_full() {
                 if frozen >= settings.slowdown_frozen {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    runtime::sleep(Duration::from_millis(5)).await;
                 }
                 return Ok(());
             }
@@ -161,14 +188,15 @@ impl Shard {
                     "writes come faster than they can be flushed: try again later, or slow down",
                 ));
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            runtime::sleep(Duration::from_millis(10)).await;
         }
     }
 
     fn freeze_if_full(&self, tree: &Tree) -> Result<()> {
         let settings = &self.context.settings.memtable;
         let active = &tree.active;
-        if active.bytes() >= settings.max_size_bytes || active.rows() >= settings.max_rows {
+        if active.bytes() >= self.context.memtable_max_bytes() || active.rows() >= settings.max_rows
+        {
             self.freeze_locked()?;
             self.context.work.notify_one();
         }

@@ -9,13 +9,14 @@ use elanus_proto::service::{
 
 use super::names;
 use crate::context::{Context, DEFAULT_DATABASE, signed};
-use crate::convert::params;
+use crate::convert::{params, timezone};
 use crate::status::Failure;
 
 /// Creates a database.
 pub async fn create(ctx: &Context, _: &str, request: CreateDatabaseRequest) -> Result<(), Failure> {
     let name = &request.db_name;
     names::database(name, ctx.engine.settings().limits.max_name_bytes)?;
+    timezone::check(&params::to_map(&request.properties))?;
     let created = ctx.engine.create_database(name, params::to_map(&request.properties)).await;
     created.map_err(|e| match (e.kind, e.subject) {
         (ErrorKind::AlreadyExists, Subject::Database) => {
@@ -73,6 +74,7 @@ pub async fn alter(
         ));
     }
     let set = params::to_map(&request.properties);
+    timezone::check(&set)?;
     Ok(ctx.engine.alter_database(&info.name, set, request.delete_keys).await?)
 }
 

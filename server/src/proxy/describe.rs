@@ -107,8 +107,10 @@ pub async fn show(
     let wanted = &request.collection_names;
     let all = ctx.engine.collections(database).map_err(|e| absent(e, database, ""))?;
     let visible = ctx.visible_collections(database);
+    let mut all: Vec<_> = all.iter().map(|c| c.info()).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
     let mut answer = ShowCollectionsResponse::default();
-    for info in all.iter().map(|c| c.info()) {
+    for info in all {
         let named = wanted.is_empty() || wanted.contains(&info.name);
         let named = named && visible.shows(&info.name);
         if !named || only_loaded && !info.loaded {

@@ -13,6 +13,7 @@ pub mod grants;
 pub mod import;
 pub mod index;
 pub mod index_params;
+mod isolation;
 pub mod load;
 pub mod metrics;
 pub mod names;
