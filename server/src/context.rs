@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::access::permit::{self, Visible};
 use crate::access::{Access, caller};
+use crate::import::Jobs;
 use crate::memory::pins::Pins;
 use crate::memory::{CompactionJobs, FlushMarks};
 use crate::status::Failure;
@@ -27,6 +28,8 @@ pub struct Context {
     pub engine: Engine,
     /// Users, roles and what they may do.
     pub access: Access,
+    /// Imports of files.
+    pub imports: Jobs,
     /// When the server started.
     pub started: Stopwatch,
     /// A timestamp from the start: everything older was settled by recovery.
@@ -52,6 +55,7 @@ impl Context {
         let pins = Pins::new(idle, read.max_iterators);
         Ok(Self {
             access: Access::open(&engine)?,
+            imports: Jobs::open(&engine)?,
             engine,
             started: Stopwatch::start(),
             started_ts,

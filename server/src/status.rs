@@ -34,6 +34,14 @@ pub mod code {
     pub const PARTITION_NOT_LOADED: i32 = 201;
     /// No such resource group.
     pub const RESOURCE_GROUP_NOT_FOUND: i32 = 300;
+    /// The resource group is there already, and is another.
+    pub const RESOURCE_GROUP_EXISTS: i32 = 301;
+    /// Too many resource groups.
+    pub const RESOURCE_GROUP_LIMIT: i32 = 302;
+    /// What is asked of the resource group cannot be.
+    pub const RESOURCE_GROUP_CONFIG: i32 = 303;
+    /// The resource group has too few nodes.
+    pub const RESOURCE_GROUP_NODES: i32 = 304;
     /// No such index.
     pub const INDEX_NOT_FOUND: i32 = 700;
     /// The index is there already.
@@ -44,6 +52,8 @@ pub mod code {
     pub const DATABASE_LIMIT: i32 = 801;
     /// Not a name for a database.
     pub const DATABASE_NAME: i32 = 802;
+    /// No such node.
+    pub const NODE_NOT_FOUND: i32 = 901;
     /// Reading or writing the store failed.
     pub const IO_FAILED: i32 = 1001;
     /// Stored bytes are damaged.
@@ -52,6 +62,8 @@ pub mod code {
     pub const PARAMETER_INVALID: i32 = 1100;
     /// The request lacks something.
     pub const PARAMETER_MISSING: i32 = 1101;
+    /// No such metric.
+    pub const METRIC_NOT_FOUND: i32 = 1200;
     /// Not who he says he is.
     pub const NOT_AUTHENTICATED: i32 = 1400;
     /// Nobody may do that.
@@ -70,6 +82,8 @@ pub mod code {
     pub const FIELD_NAME: i32 = 1701;
     /// No such snapshot.
     pub const SNAPSHOT_NOT_FOUND: i32 = 2600;
+    /// Files cannot be imported.
+    pub const IMPORT_FAILED: i32 = 2100;
     /// Anything else.
     pub const UNEXPECTED: i32 = 65535;
 }

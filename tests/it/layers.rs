@@ -46,11 +46,12 @@ const FLOORS: [(&str, &[&[&str]]); 3] = [
     (
         "server",
         &[
-            &["status"],
+            &["status", "deadline", "slow"],
             &["convert", "memory", "access"],
+            &["import"],
             &["context"],
             &["proxy"],
-            &["admission"],
+            &["admission", "quota"],
             &["service"],
             &["server"],
         ],

@@ -46,6 +46,7 @@ mod background;
 mod clones;
 mod databases;
 mod engine;
+mod files;
 mod maintenance;
 mod records;
 

@@ -17,3 +17,4 @@ pub mod time;
 pub mod timestamptz;
 pub mod validate;
 pub mod vectors;
+pub mod wanted;

@@ -47,7 +47,8 @@ pub struct ServerSettings {
     pub slow_call_ms: u64,
     /// Folder from which imports may read files. Empty: they read from the store's bucket only.
     pub import_dir: String,
-    /// Most bytes of one file of an import.
+    /// Most bytes of one file of an import. Files of a bucket are read into memory: one at
+    /// a time, those of NumPy together.
     pub max_import_file_bytes: u64,
     /// Most files of one import.
     pub max_import_files: usize,
@@ -58,7 +59,7 @@ impl Default for ServerSettings {
         Self {
             slow_call_ms: 1_000,
             import_dir: String::new(),
-            max_import_file_bytes: 16 << 30,
+            max_import_file_bytes: 2 << 30,
             max_import_files: 1_024,
         }
     }

@@ -11,6 +11,7 @@ use crate::core::error::Result;
 use crate::core::key::{Key, Keys};
 use crate::core::rowset::RowSet;
 use crate::core::schema::DataType;
+use crate::core::wanted::Wanted;
 use crate::index::flat::FlatIndex;
 use crate::index::{
     Metric, Queries, ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex, VectorView,
@@ -197,7 +198,9 @@ fn search_parts(
         top_k: request.top_k,
         range: request.range,
     };
+    let wanted = Wanted::current();
     let search = |p: &Prepared| {
+        wanted.check()?;
         let vectors = VectorView::of(p.vectors.as_ref(), data_type)?;
         let unit = SearchUnit { vectors, allowed: &p.allowed, keys: &p.keys };
         FlatIndex.search(&unit, &query)

@@ -6,7 +6,7 @@
 pub mod caller;
 pub mod groups;
 mod login;
-mod names;
+pub mod names;
 mod password;
 pub mod permit;
 pub mod privileges;

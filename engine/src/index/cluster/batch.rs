@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::query::Ready;
 use super::search::{Candidate, ClusterSearch, Scratch, Touched};
+use crate::core::wanted::Wanted;
 
 /// Scores kept at once; more queries are searched in turns.
 const WAVE_SCORES: usize = 1 << 22;
@@ -24,6 +25,8 @@ impl ClusterSearch<'_> {
     pub fn run_all(&self, queries: &[&[f32]]) -> (Vec<Found>, Vec<u32>) {
         let (mut found, mut order) = (Vec::with_capacity(queries.len()), Vec::new());
         let lists = self.book.lists();
+        // Threads that help do not know whose work it is.
+        let wanted = Wanted::current();
         for wave in queries.chunks((WAVE_SCORES / lists).max(BAND)) {
             let start = found.len() as u32;
             let mut scores = vec![0.0; wave.len() * lists];
@@ -31,6 +34,9 @@ impl ClusterSearch<'_> {
             here.sort_unstable();
             let here: Vec<u32> = here.into_iter().map(|(_, at)| at).collect();
             found.extend(in_order(&here, Scratch::default, |scratch, at| {
+                if !wanted.still() {
+                    return None;
+                }
                 let scores = &scores[at * lists..(at + 1) * lists];
                 self.run_scored(wave[at], Some(scores), scratch)
             }));
