@@ -387,11 +387,9 @@ impl CollectionSchema {
             }
         }
         let ids = self.functions.iter().map(|f| f.id + 1);
-        let mut next = ids.max().unwrap_or(0).max(FIRST_FIELD_ID);
-        for function in self.functions.iter_mut().filter(|f| f.id == 0) {
-            function.id = next;
-            next += 1;
-        }
+        let free = ids.max().unwrap_or(0).max(FIRST_FIELD_ID)..;
+        let unnumbered = self.functions.iter_mut().filter(|f| f.id == 0);
+        unnumbered.zip(free).for_each(|(function, id)| function.id = id);
     }
 
     /// Notes in each field whether a function fills it.

@@ -114,7 +114,7 @@ pub async fn verify_bucket(bucket: &Bucket, progress: Progress<'_>) -> Result<Ve
             }
         }
     }
-    for orphan in orphans::find(&bucket, SystemClock.now_ms()).await? {
+    for orphan in orphans::find(bucket, SystemClock.now_ms()).await? {
         report.orphan_files += 1;
         report.orphan_bytes += orphan.size_bytes;
     }

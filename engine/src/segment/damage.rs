@@ -61,8 +61,8 @@ mod tests {
     fn rows_of_a_damaged_block_are_told() {
         let pages: Pages = vec![
             ("a".into(), 0..10, vec![0..100, 100..150]),
-            ("a".into(), 10..20, vec![150..300]),
-            ("b".into(), 0..20, vec![300..400]),
+            ("a".into(), 10..20, vec![150..200, 200..300]),
+            ("b".into(), 0..20, vec![300..310, 310..400]),
         ];
         let told = describe(&(120..200), Some(&pages));
         assert!(told.contains("column a of rows 0 to 19") && !told.contains("column b"), "{told}");

@@ -30,6 +30,9 @@ pub struct Entry {
     pub value: Option<Vec<u8>>,
 }
 
+/// Is handed the key and the value of one entry after another.
+pub type Each<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
 /// Tables of ordered keys on one journal.
 ///
 /// A batch is there whole or not at all, also after a crash. Of what was not brought to stable storage a crash
@@ -55,10 +58,5 @@ pub trait Disk: Send + Sync {
     /// Whether a table holds nothing.
     fn is_empty(&self, table: &str) -> Result<bool>;
     /// Hands out the entries of a table from a key on, in order.
-    fn scan(
-        &self,
-        table: &str,
-        from: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<()>;
+    fn scan(&self, table: &str, from: &[u8], each: Each<'_>) -> Result<()>;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use parking_lot::RwLock;
 
-use super::disk::{CATALOG, Disk, Entry, Persist};
+use super::disk::{CATALOG, Disk, Each, Entry, Persist};
 use crate::core::error::{Error, Result};
 
 /// A log generation is dropped whole when its rows are flushed, so it need not reach fjall's tables.
@@ -167,12 +167,7 @@ impl Disk for FjallDisk {
         Ok(self.table(table)?.is_empty()?)
     }
 
-    fn scan(
-        &self,
-        table: &str,
-        from: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn scan(&self, table: &str, from: &[u8], each: Each<'_>) -> Result<()> {
         let snapshot = self.db.snapshot();
         for entry in snapshot.range(&self.table(table)?, from.to_vec()..) {
             let (key, value) = entry.into_inner()?;
