@@ -235,12 +235,6 @@ fn params() -> Vec<Case> {
             "exceeds configured max group size",
         ),
         (
-            "order of a search",
-            with(&[("order_by_fields", "n")]),
-            UNSUPPORTED,
-            "order_by_fields is not supported",
-        ),
-        (
             "huge limit",
             words(&[("limit", "1000000")]),
             INVALID,

@@ -71,12 +71,7 @@ fn schemas() -> Vec<Case> {
         ),
         ("no schema", bytes_as_schema(b""), MISSING, "primary key is not specified"),
         ("two names", bytes_as_schema(&other_name), INVALID, "schema.Name=other"),
-        (
-            "a function",
-            bytes_as_schema(&function),
-            UNSUPPORTED,
-            "functions of a schema are not supported",
-        ),
+        ("a function", bytes_as_schema(&function), INVALID, "function name cannot be empty"),
         ("no key", new(vec![vector("4")]), MISSING, "primary key is not specified"),
         (
             "two keys",
@@ -266,12 +261,6 @@ fn fields() -> Vec<Case> {
             and(FieldSchema { data_type: 999, ..field("x", DataType::Bool, &[]) }),
             INVALID,
             "field x",
-        ),
-        (
-            "sparse vectors",
-            and(field("x", DataType::SparseFloatVector, &[])),
-            UNSUPPORTED,
-            "field x is of type SparseFloatVector",
         ),
         (
             "a default of another type",
