@@ -14,8 +14,8 @@ use tracing::Instrument;
 
 use crate::context::{Context, DEFAULT_DATABASE};
 use crate::proxy::{
-    alias, collection, compaction, connect, database, describe, dml, flush, index, load, partition,
-    query, search, statistics,
+    alias, collection, compaction, connect, database, describe, dml, evolve, flush, index, load,
+    partition, query, search, statistics,
 };
 use crate::status::{Failure, code, ok_status};
 
@@ -232,6 +232,14 @@ calls! {
         collection::alter_field;
     Write add_collection_field(AddCollectionFieldRequest) -> Status, collection,
         collection::add_field;
+    Write alter_collection_schema(AlterCollectionSchemaRequest) -> AlterCollectionSchemaResponse,
+        collection, evolve::alter_schema;
+    Write add_collection_function(AddCollectionFunctionRequest) -> Status, collection,
+        evolve::add_function;
+    Write alter_collection_function(AlterCollectionFunctionRequest) -> Status, collection,
+        evolve::alter_function;
+    Write drop_collection_function(DropCollectionFunctionRequest) -> Status, collection,
+        evolve::drop_only_function;
     Write truncate_collection(TruncateCollectionRequest) -> TruncateCollectionResponse, collection,
         collection::truncate;
     Read has_collection(HasCollectionRequest) -> BoolResponse, collection, describe::has;
@@ -310,6 +318,12 @@ calls! {
         compaction::state;
     Read get_compaction_state_with_plans(GetCompactionPlansRequest) -> GetCompactionPlansResponse,
         collection, compaction::plans;
+}
+
+impl Answer for AlterCollectionSchemaResponse {
+    fn status_mut(&mut self) -> &mut Option<Status> {
+        &mut self.alter_status
+    }
 }
 
 macro_rules! answers {

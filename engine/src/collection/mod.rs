@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod ddl;
+pub mod evolve;
 pub mod rows;
 
 use std::sync::Arc;

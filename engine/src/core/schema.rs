@@ -321,8 +321,12 @@ impl FieldSchema {
         if let Some(default) = &self.default_value {
             metadata.insert(DEFAULT_METADATA.to_string(), default.to_text());
         }
-        ArrowField::new(&self.name, self.data_type.to_arrow(), self.nullable || self.is_function_output)
-            .with_metadata(metadata)
+        ArrowField::new(
+            &self.name,
+            self.data_type.to_arrow(),
+            self.nullable || self.is_function_output,
+        )
+        .with_metadata(metadata)
     }
 }
 

@@ -13,9 +13,7 @@ use super::manifest::{
 };
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Key;
-use crate::core::schema::{
-    CollectionSchema, DataType, DefaultValue, FieldSchema, FunctionSchema,
-};
+use crate::core::schema::{CollectionSchema, DataType, DefaultValue, FieldSchema, FunctionSchema};
 use crate::storage::frame;
 
 /// Bytes of a manifest file.

@@ -10,7 +10,7 @@ use crate::core::time;
 use crate::lsm::compact::{Gathered, MergeOrder, gather};
 use crate::lsm::layout::{self, LayoutOrder};
 use crate::lsm::manifest::{Manifest, SegmentEdit};
-use crate::lsm::plan::{self, Job, SegmentView};
+use crate::lsm::plan::{self, Job, Reason, SegmentView};
 use crate::segment::Segment;
 
 /// How much a compaction is to do.
@@ -88,7 +88,8 @@ impl Shard {
             ..Default::default()
         };
         if mode == CompactMode::All {
-            for job in plan::plan_all(&self.views(), &self.context.settings.compaction) {
+            let now = self.context.clock.now_ms();
+            for job in plan::plan_all(&self.views(), &self.context.settings.compaction, now) {
                 self.run_job(&job, &mut report, progress).await?;
             }
         }
@@ -103,6 +104,19 @@ impl Shard {
         }
         report.segments_after = self.tree().segments.len() as u64;
         Ok(report)
+    }
+
+    /// Rewrites segments one by one as the schema is now; one that another merge holds is left.
+    pub async fn rewrite(self: &Arc<Self>, ids: &[u64]) -> Result<()> {
+        for view in self.views().iter().filter(|v| ids.contains(&v.id)) {
+            let job = Job {
+                inputs: vec![view.id],
+                partition_id: view.partition_id,
+                reason: Reason::Asked,
+            };
+            self.run_job(&job, &mut CompactReport::default(), &|_| ()).await?;
+        }
+        Ok(())
     }
 
     /// Does one merge. A lost race (an input is gone) publishes nothing.
@@ -146,7 +160,8 @@ impl Shard {
         let ttl = tree.manifest.ttl_ms();
         let expire_before = ttl.map_or(0, |ttl| time::from_millis(now.saturating_sub(ttl)));
         let storage_schema = &tree.manifest.schema.to_storage_arrow();
-        let order = MergeOrder { storage_schema, at, expire_before };
+        let ends = tree.manifest.ttl_field().map(|field| (field, time::micros(now)));
+        let order = MergeOrder { storage_schema, at, expire_before, ends };
         let mut gathered = gather(&order, &inputs, progress).await?;
         let mut change = Change::default();
         let fields =
@@ -193,12 +208,14 @@ impl Shard {
         }
         let lost = || Error::busy("an input of the compaction is gone");
         let schema_ts = tree.manifest.schema_ts;
+        let ttl_field = tree.manifest.ttl_field().map(str::to_string);
         let outcome = self
             .publish(change, |manifest| {
                 let there = |id: &u64| manifest.segments.iter().any(|s| s.id == *id);
                 if !edit.remove.iter().all(there)
                     || manifest.schema_ts != schema_ts
                     || manifest.ttl_ms() != ttl
+                    || manifest.ttl_field() != ttl_field.as_deref()
                 {
                     return Err(lost());
                 }

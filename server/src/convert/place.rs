@@ -34,9 +34,8 @@ impl Place {
     /// If the name cannot be read.
     pub fn resolve(schema: &CollectionSchema, name: &str) -> Result<Option<Self>, Failure> {
         let name = name.trim();
-        let plain = |column: &str, json, path| {
-            Ok(Some(Self { column: column.to_string(), path, json }))
-        };
+        let plain =
+            |column: &str, json, path| Ok(Some(Self { column: column.to_string(), path, json }));
         let is_json = |field: &str| {
             schema.fields.iter().any(|f| f.name == field && f.data_type == DataType::Json)
         };

@@ -66,7 +66,10 @@ pub fn computed_to_wire(
         0 => Vec::new(),
         _ => (0..array.len()).map(|row| array.is_valid(row)).collect(),
     };
-    Ok(FieldData { valid_data, ..scalar(name, schema::wire_type(&kind), scalar_data(&kind, array)?) })
+    Ok(FieldData {
+        valid_data,
+        ..scalar(name, schema::wire_type(&kind), scalar_data(&kind, array)?)
+    })
 }
 
 fn field_to_wire(field: &FieldSchema, array: &ArrayRef) -> Result<FieldData, Failure> {

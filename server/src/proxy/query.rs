@@ -60,7 +60,8 @@ pub async fn query(
     let most = ctx.engine.settings().limits.max_top_k;
     let asked = asked(&target, &params, &request.output_fields, most)?;
     let select = target.select(&request.expr, request.expr_template_values)?;
-    let (mut fields_data, output_fields) = answer(&target, &select, &asked, &request.output_fields).await?;
+    let (mut fields_data, output_fields) =
+        answer(&target, &select, &asked, &request.output_fields).await?;
     target.clock.show(&mut fields_data);
     Ok(QueryResults {
         status: Some(ok_status()),
@@ -200,7 +201,8 @@ async fn rows(
     outputs: &Outputs,
 ) -> Result<RecordBatch, Failure> {
     let rows = if asked.order.is_empty() {
-        let (offset, limit) = asked.window.map_or((0, None), |(offset, limit)| (offset, Some(limit)));
+        let (offset, limit) =
+            asked.window.map_or((0, None), |(offset, limit)| (offset, Some(limit)));
         target.snapshot.select(select, RowOrder::Key, offset, limit).await?
     } else {
         order::rows(target, select, &asked.order, asked.window).await?

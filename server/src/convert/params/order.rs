@@ -60,11 +60,7 @@ pub fn order_keys(
     entries.map(|entry| order_key(schema, entry, asker)).collect()
 }
 
-fn order_key(
-    schema: &CollectionSchema,
-    entry: &str,
-    asker: Asker,
-) -> Result<OrderKey, Failure> {
+fn order_key(schema: &CollectionSchema, entry: &str, asker: Asker) -> Result<OrderKey, Failure> {
     let (name, direction, nulls) = split(entry);
     if name.is_empty() && asker == Asker::Search {
         return Err(invalid("empty field name in order_by_fields"));
@@ -97,8 +93,7 @@ fn order_key(
 }
 
 fn sortable(schema: &CollectionSchema, name: &str, asker: Asker) -> Result<Place, Failure> {
-    let absent =
-        || invalid(format!("order_by field '{name}' does not exist in collection schema"));
+    let absent = || invalid(format!("order_by field '{name}' does not exist in collection schema"));
     if asker == Asker::Query && !schema.has_field(name) {
         return Err(absent());
     }

@@ -56,9 +56,8 @@ pub(super) fn read(
             }
         };
         let field = schema.fields.iter().find(|f| f.name == name);
-        let field = field.ok_or_else(|| {
-            invalid(format!("field \"{name}\" not found in collection schema"))
-        })?;
+        let field = field
+            .ok_or_else(|| invalid(format!("field \"{name}\" not found in collection schema")))?;
         if field.is_primary {
             return Err(invalid(format!(
                 "field \"{name}\" is the primary key and cannot carry a partial-update op"
@@ -112,7 +111,9 @@ pub(super) fn apply(
             }
             Some(equal) => {
                 let gone = equal.given(elements_of(&new, row));
-                taken.extend(there.filter(|at| !gone.contains(&equal.old.row(*at))).map(|at| (0, at)));
+                taken.extend(
+                    there.filter(|at| !gone.contains(&equal.old.row(*at))).map(|at| (0, at)),
+                );
             }
         }
         let length = taken.len() - start;
@@ -209,14 +210,26 @@ mod tests {
         ]);
         let given: HashSet<String> = ["id", "name"].map(str::to_string).into();
         let op = |name: &str, op: OpType| {
-            let op = FieldPartialUpdateOp { field_name: name.into(), op: op.into(), path: String::new() };
+            let op = FieldPartialUpdateOp {
+                field_name: name.into(),
+                op: op.into(),
+                path: String::new(),
+            };
             read(&schema, &[op], &given).err().map(|f| f.reason).unwrap_or_default()
         };
         for (name, kind, words) in [
-            ("name", OpType::ArrayAppend, "op ARRAY_APPEND requires Array field, but field \"name\" is VarChar"),
+            (
+                "name",
+                OpType::ArrayAppend,
+                "op ARRAY_APPEND requires Array field, but field \"name\" is VarChar",
+            ),
             ("id", OpType::ArrayRemove, "is the primary key and cannot carry a partial-update op"),
             ("x", OpType::ArrayAppend, "field \"x\" not found in collection schema"),
-            ("tags", OpType::ArrayAppend, "partial-update op targets field \"tags\" not present in fields_data"),
+            (
+                "tags",
+                OpType::ArrayAppend,
+                "partial-update op targets field \"tags\" not present in fields_data",
+            ),
             ("tags", OpType::PathReplace, "unsupported partial update op: PATH_REPLACE"),
         ] {
             let reason = op(name, kind);

@@ -98,9 +98,7 @@ pub(super) fn check_group_field(schema: &CollectionSchema, name: &str) -> Result
         | DataType::VarChar { .. } => Ok(()),
         ref other => match wire_schema::wire_type(other).as_str_name() {
             "Timestamptz" => Ok(()),
-            kind => {
-                Err(invalid(format!("group by field {name} has unsupported data type {kind}")))
-            }
+            kind => Err(invalid(format!("group by field {name} has unsupported data type {kind}"))),
         },
     }
 }
@@ -113,7 +111,11 @@ enum State {
     Floats(Vec<Option<f64>>),
     Mean(Vec<(f64, u64)>),
     /// The least or largest value so far.
-    Extreme { converter: RowConverter, best: Vec<Option<OwnedRow>>, largest: bool },
+    Extreme {
+        converter: RowConverter,
+        best: Vec<Option<OwnedRow>>,
+        largest: bool,
+    },
 }
 
 /// The groups of the selected rows, with what the calls make of each: first the group fields, then the

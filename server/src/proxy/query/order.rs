@@ -2,8 +2,8 @@
 
 use elanus_engine::api::{RowAddress, RowOrder, Selection};
 
-use crate::convert::params::{Asker, OrderKey, Params, order_keys, split_order};
 use crate::convert::invalid;
+use crate::convert::params::{Asker, OrderKey, Params, order_keys, split_order};
 use crate::proxy::search::target::Target;
 use crate::proxy::search::values;
 use crate::status::Failure;
@@ -62,9 +62,7 @@ pub(super) async fn rows(
     let batch = values::fetch(&target.snapshot, &all, &places).await?;
     let values = values::ordered_by(&batch, keys)?;
     let mut order: Vec<usize> = (0..all.len()).collect();
-    let compare = |a: &usize, b: &usize| {
-        values.row(*a).cmp(&values.row(*b)).then_with(|| a.cmp(b))
-    };
+    let compare = |a: &usize, b: &usize| values.row(*a).cmp(&values.row(*b)).then_with(|| a.cmp(b));
     let wanted = offset.saturating_add(limit);
     if wanted < order.len() && wanted > 0 {
         order.select_nth_unstable_by(wanted - 1, compare);

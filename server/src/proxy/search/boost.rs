@@ -157,7 +157,8 @@ impl Boost {
         let weight = weight.trim().parse::<f32>().map_err(|e| {
             invalid(format!("parse function scorer weight params failed: {weight}: {e}"))
         })?;
-        let random = given.get("random_score").map(|text| Random::read(text, schema)).transpose()?;
+        let random =
+            given.get("random_score").map(|text| Random::read(text, schema)).transpose()?;
         Ok(Self { filter, weight, random })
     }
 
@@ -181,9 +182,8 @@ impl Boost {
             None => vec![1.0; rows.len()],
             Some(random) => random.draw(snapshot, rows).await?,
         };
-        let factor = |(row, drawn): (usize, f32)| {
-            chosen(&matching, row).then_some(drawn * self.weight)
-        };
+        let factor =
+            |(row, drawn): (usize, f32)| chosen(&matching, row).then_some(drawn * self.weight);
         Ok(drawn.into_iter().enumerate().map(factor).collect())
     }
 }

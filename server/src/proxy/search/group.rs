@@ -76,7 +76,8 @@ pub(super) fn places(
     if let (Some(path), [first]) = (&grouping.json_path, places.as_mut_slice())
         && first.json
     {
-        let name = if path.starts_with('[') { format!("{}{path}", first.column) } else { path.clone() };
+        let name =
+            if path.starts_with('[') { format!("{}{path}", first.column) } else { path.clone() };
         let wrong = || invalid(format!("cannot parse identifier: {path}"));
         *first = Place::resolve(schema, &name)?.ok_or_else(wrong)?;
     }

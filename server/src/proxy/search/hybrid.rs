@@ -14,9 +14,7 @@ use super::rank::Ranker;
 use super::target::Target;
 use super::{refuse_extras, results};
 use crate::context::Context;
-use crate::convert::params::{
-    Asker, Grouping, Params, Window, grouping, order_keys, rank_window,
-};
+use crate::convert::params::{Asker, Grouping, Params, Window, grouping, order_keys, rank_window};
 use crate::convert::{invalid, mismatch};
 use crate::proxy::dml::refuse_namespace;
 use crate::status::Failure;
@@ -61,8 +59,7 @@ pub async fn hybrid_search(
     let grouping = grouping.as_ref();
     let found = try_join_all(parts.iter().map(|p| found(&target, p, grouping, window))).await?;
     let scorer = GroupScorer::read(params.text("rank_group_scorer"))?;
-    let joining =
-        Joining { ranker: &ranker, window, grouping: grouping.map(|g| (g, scorer)) };
+    let joining = Joining { ranker: &ranker, window, grouping: grouping.map(|g| (g, scorer)) };
     let mut groups = joined(&target, &found, &joining).await?;
     order::sort(&target, &mut groups, &keys).await?;
     let hits: Vec<Vec<Hit>> = groups.into_iter().map(|g| g.concat()).collect();

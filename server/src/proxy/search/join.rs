@@ -39,9 +39,7 @@ impl GroupScorer {
             "max" => Ok(Self::Max),
             "sum" => Ok(Self::Sum),
             "avg" => Ok(Self::Avg),
-            other => {
-                Err(invalid(format!("invalid group scorer \"{other}\", must be max/sum/avg")))
-            }
+            other => Err(invalid(format!("invalid group scorer \"{other}\", must be max/sum/avg"))),
         }
     }
 

@@ -10,7 +10,7 @@ use elanus_engine::api::{
 use elanus_engine::core::key::Key;
 use elanus_engine::core::schema::{CollectionSchema, FieldSchema};
 use elanus_engine::core::settings::LimitSettings;
-use elanus_proto::schema::{FunctionScore, FunctionSchema, IDs};
+use elanus_proto::schema::{FunctionSchema, FunctionScore, IDs};
 use elanus_proto::service::search_request::SearchInput;
 use elanus_proto::service::{self};
 
@@ -81,7 +81,16 @@ impl Part {
         let range = range(&params, metric)?;
         let effort = effort(target, field, &params)?;
         let field = field.name.clone();
-        Ok(Self { params, metric, queries: Arc::new(queries), field, select, range, effort, boosts })
+        Ok(Self {
+            params,
+            metric,
+            queries: Arc::new(queries),
+            field,
+            select,
+            range,
+            effort,
+            boosts,
+        })
     }
 
     /// Whether scores are changed after the search.
@@ -137,12 +146,7 @@ fn boosts(
         .filter(|function| reranker(function) == "boost")
         .collect();
     let modes = scores.iter().flatten().flat_map(|s| s.params.clone()).collect::<Vec<_>>();
-    Boosts::read(
-        &functions,
-        &Params::new(&modes)?,
-        target.schema(),
-        &request.expr_template_values,
-    )
+    Boosts::read(&functions, &Params::new(&modes)?, target.schema(), &request.expr_template_values)
 }
 
 /// The engine compares scores before they are rounded to 32 bits, and `bound` is a rounded one: the

@@ -219,16 +219,8 @@ fn decay(
 }
 
 /// Services that Milvus calls.
-const PROVIDERS: [&str; 8] = [
-    "tei",
-    "vllm",
-    "cohere",
-    "voyageai",
-    "siliconflow",
-    "ali",
-    "dashscope",
-    "huggingface",
-];
+const PROVIDERS: [&str; 8] =
+    ["tei", "vllm", "cohere", "voyageai", "siliconflow", "ali", "dashscope", "huggingface"];
 
 /// Why a model is not asked: what is wrong with the request, or that no model can be.
 fn model(function: &FunctionSchema, schema: &CollectionSchema) -> Failure {
@@ -253,9 +245,7 @@ fn model(function: &FunctionSchema, schema: &CollectionSchema) -> Failure {
             return invalid("rerank_builder: rerank function missing required param: queries");
         }
         Some(Err(e)) => {
-            return invalid(format!(
-                "rerank_builder: parse rerank params [queries] failed: {e}"
-            ));
+            return invalid(format!("rerank_builder: parse rerank params [queries] failed: {e}"));
         }
         Some(Ok(queries)) if queries.is_empty() => {
             return Failure::missing("rerank_builder: rerank queries must not be empty");
@@ -395,8 +385,7 @@ mod tests {
         assert_eq!(rrf, Ok(Some(Ranker::Rrf { k: 5.0 })));
         assert!(from_function(&[("reranker", "weighted"), ("weights", "[0.1]")], &[]).is_ok());
         assert_eq!(from_function(&[("reranker", "boost")], &[]), Ok(None));
-        let decay =
-            [("reranker", "decay"), ("function", "exp"), ("origin", "0"), ("scale", "1")];
+        let decay = [("reranker", "decay"), ("function", "exp"), ("origin", "0"), ("scale", "1")];
         let ranker = from_function(&decay, &["n"]).ok().flatten();
         assert!(ranker.is_some_and(|r| r.larger_is_better() && r.share(0, 0, 0.0) == 1.0));
     }

@@ -31,8 +31,7 @@ pub(crate) fn ordered_by(batch: &RecordBatch, keys: &[OrderKey]) -> Result<Rows,
     let mut kinds = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
     for key in keys {
-        let options =
-            SortOptions { descending: key.descending, nulls_first: key.nulls_first };
+        let options = SortOptions { descending: key.descending, nulls_first: key.nulls_first };
         let parts = match key.place.json {
             true => json_parts(batch, &key.place)?,
             false => vec![whole(batch, &key.place)?],
