@@ -4,20 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
 
 use super::engine::{Engine, Inner};
 use crate::collection::Collection;
 use crate::core::error::Result;
-use crate::core::runtime;
+use crate::core::machine;
+use crate::core::runtime::{self, Task};
 use crate::lsm::{commit, gc};
 use crate::shard::maintain::CompactReport;
+
+/// How often the memory of the process is looked at.
+const LOOK_AT_MEMORY: Duration = Duration::from_millis(100);
 
 /// The running tasks.
 #[derive(Debug)]
 pub(super) struct Background {
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Vec<Task<()>>,
 }
 
 impl Background {
@@ -28,7 +31,8 @@ impl Background {
         let tasks = vec![
             runtime::spawn(flush_loop(weak.clone(), stopped.clone())),
             runtime::spawn(compaction_loop(weak.clone(), stopped.clone())),
-            runtime::spawn(garbage_loop(weak, stopped)),
+            runtime::spawn(garbage_loop(weak.clone(), stopped.clone())),
+            runtime::spawn(memory_loop(weak, stopped)),
         ];
         Self { stop, tasks }
     }
@@ -59,9 +63,10 @@ async fn flush_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         }
         drop(inner);
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
             () = work.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            () = runtime::sleep(Duration::from_millis(500)) => {}
         }
     }
 }
@@ -71,18 +76,21 @@ async fn compaction_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         let Some(inner) = engine.upgrade() else { return };
         let settings = inner.context.settings.compaction.clone();
         let interval = Duration::from_millis(settings.interval_ms);
-        if settings.enabled {
+        // A merge needs room before it gives any: what is left is for the log and for flushes.
+        if settings.enabled && inner.context.space.check().is_ok() {
             let slots = Arc::new(Semaphore::new(settings.max_jobs));
             let jobs = collections(&inner).into_iter().map(|c| compact_one(c, slots.clone()));
             tokio::select! {
+                biased;
                 _ = stopped.changed() => return,
                 _ = futures::future::join_all(jobs) => {}
             }
         }
         drop(inner);
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
-            () = tokio::time::sleep(interval) => {}
+            () = runtime::sleep(interval) => {}
         }
     }
 }
@@ -100,6 +108,23 @@ async fn compact_one(collection: Collection, slots: Arc<Semaphore>) {
     }
 }
 
+/// Compares what the process takes with what is counted.
+async fn memory_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let Some(inner) = engine.upgrade() else { return };
+        let Some(bytes) = machine::process_bytes() else { return };
+        let budget = &inner.context.files.budget;
+        budget.observe(bytes);
+        inner.context.files.cache.trim();
+        tracing::trace!("the process has {} MiB, of which {budget}", bytes >> 20);
+        drop(inner);
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(LOOK_AT_MEMORY) => {}
+        }
+    }
+}
+
 async fn garbage_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
     loop {
         let Some(inner) = engine.upgrade() else { return };
@@ -108,31 +133,43 @@ async fn garbage_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
             for collection in collections(&inner) {
                 report(collection.shard.collect_garbage().await, "garbage collection", &collection);
             }
-            if let Err(e) = collect_dropped(&inner).await {
+            let engine = Engine { inner: inner.clone() };
+            if let Err(e) = engine.collect_dropped().await {
                 tracing::warn!("garbage of dropped collections: {e}");
             }
         }
         drop(inner);
         tokio::select! {
+            biased;
             _ = stopped.changed() => return,
-            () = tokio::time::sleep(Duration::from_millis(interval.max(1_000))) => {}
+            () = runtime::sleep(Duration::from_millis(interval.max(1_000))) => {}
         }
     }
 }
 
-/// Folders of collections that the catalog does not know: dropped ones, and tries that failed.
-async fn collect_dropped(inner: &Inner) -> Result<()> {
-    let bucket = &inner.context.files.bucket;
-    let settings = &inner.context.settings.gc;
-    let _ddl = inner.ddl.lock().await;
-    inner.context.check_lease()?;
-    for id in commit::collections(bucket).await? {
-        if inner.names.read().collections.contains_key(&id) {
-            continue;
+impl Engine {
+    /// Removes folders of collections that the catalog does not know: dropped ones, and tries that failed.
+    pub async fn collect_dropped(&self) -> Result<()> {
+        let context = &self.inner.context;
+        let (bucket, settings) = (&context.files.bucket, &context.settings.gc);
+        let _ddl = self.inner.ddl.lock().await;
+        context.check_lease()?;
+        for id in commit::collections(bucket).await? {
+            if self.inner.names.read().collections.contains_key(&id) {
+                continue;
+            }
+            let now = context.clock.now_ms();
+            let in_use = &context.in_use;
+            let named = in_use.named_by_clones(bucket, id, settings, now).await?;
+            let folders = in_use.folders();
+            let needed = |path: &str| {
+                named.contains(path)
+                    || path.rsplit_once('/').is_some_and(|(f, _)| folders.contains(f))
+            };
+            gc::collect(bucket, id, settings, now, needed).await?;
         }
-        gc::collect(bucket, id, settings, inner.context.clock.now_ms(), |_| false).await?;
+        Ok(())
     }
-    Ok(())
 }
 
 fn report<T>(outcome: Result<T>, what: &str, collection: &Collection) {

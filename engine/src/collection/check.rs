@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::core::error::{Error, Result, Subject};
+use crate::core::geometry;
 use crate::core::schema::{CollectionSchema, DYNAMIC_FIELD, DataType, DefaultValue, FieldSchema};
 use crate::core::settings::LimitSettings;
 
@@ -140,7 +141,8 @@ fn default_fits(data_type: &DataType, value: &DefaultValue) -> bool {
         (DataType::VarChar { max_length }, DefaultValue::Text(v)) => {
             v.len() <= *max_length as usize
         }
-        (DataType::Text | DataType::Geometry, DefaultValue::Text(_))
+        (DataType::Geometry, DefaultValue::Text(v)) => geometry::check_text(v).is_ok(),
+        (DataType::Text, DefaultValue::Text(_))
         | (DataType::Timestamptz, DefaultValue::Timestamp(_)) => true,
         _ => false,
     }

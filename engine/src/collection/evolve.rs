@@ -105,7 +105,9 @@ impl Collection {
             if stale.is_empty() {
                 return Ok(());
             }
-            self.shard.rewrite(&stale).await?;
+            for id in stale {
+                self.shard.rewrite(id).await?;
+            }
         }
         Err(Error::busy(format!(
             "segments still hold the dropped column {name}, and merges hold them: try again later"

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod ddl;
 pub mod evolve;
+mod past;
 pub mod rows;
 
 use std::sync::Arc;

@@ -387,11 +387,9 @@ impl CollectionSchema {
             }
         }
         let ids = self.functions.iter().map(|f| f.id + 1);
-        let mut next = ids.max().unwrap_or(0).max(FIRST_FIELD_ID);
-        for function in self.functions.iter_mut().filter(|f| f.id == 0) {
-            function.id = next;
-            next += 1;
-        }
+        let free = ids.max().unwrap_or(0).max(FIRST_FIELD_ID)..;
+        let unnumbered = self.functions.iter_mut().filter(|f| f.id == 0);
+        unnumbered.zip(free).for_each(|(function, id)| function.id = id);
     }
 
     /// Notes in each field whether a function fills it.
@@ -433,6 +431,11 @@ impl CollectionSchema {
     /// The partition key field, if declared.
     pub fn partition_key(&self) -> Option<&FieldSchema> {
         self.fields.iter().find(|f| f.is_partition_key)
+    }
+
+    /// The field by which rows are ordered, if declared.
+    pub fn clustering_key(&self) -> Option<&FieldSchema> {
+        self.fields.iter().find(|f| f.is_clustering_key)
     }
 
     /// Columns as readers see them: the fields, then `$meta` where dynamic fields are on.

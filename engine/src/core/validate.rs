@@ -13,8 +13,8 @@ use super::schema::{
     CollectionSchema, DEFAULT_METADATA, DYNAMIC_FIELD, DataType, DefaultValue, FieldSchema,
 };
 use super::settings::LimitSettings;
-use super::sparse;
 use super::vectors::{VectorValues, VectorView};
+use super::{geometry, sparse};
 
 /// Checks columns by name and returns them in the schema's order, complete.
 ///
@@ -145,6 +145,7 @@ fn check_column(
         DataType::VarChar { max_length } => check_text(field, &column, *max_length)?,
         DataType::Json => check_json(field, &column, limits)?,
         DataType::SparseFloatVector => check_sparse(field, &column)?,
+        DataType::Geometry => geometry::check(field, &column)?,
         DataType::Array { element, max_capacity } => {
             check_array(field, &column, element, *max_capacity)?;
         }

@@ -11,7 +11,7 @@ use crate::core::error::{Error, Result};
 use crate::core::schema::FieldSchema;
 use crate::core::vectors::VectorView;
 use crate::index::Metric;
-use crate::index::cluster::{self, Codebook, Space};
+use crate::index::cluster::{Codebook, Space};
 use crate::storage::bucket::Bucket;
 use crate::storage::frame;
 
@@ -23,6 +23,8 @@ const DRIFT: f32 = 1.15;
 /// What a decision about a field's codebook rests on.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation {
+    /// Rows below which a collection has none.
+    pub min_rows: u64,
     /// Rows of the flush or compaction.
     pub rows_here: u64,
     /// Rows of the collection's segments, those included.
@@ -38,7 +40,7 @@ pub struct Situation {
 /// Whether to train a new codebook, on a sample of all rows. Each factor of growth costs one training, so that
 /// a row takes part in a bounded number of them however the collection grew.
 pub fn training_due(s: Situation) -> bool {
-    if s.rows_all < cluster::MIN_ROWS as u64 {
+    if s.rows_all < s.min_rows {
         return false;
     }
     let Some(trained) = s.trained_rows else { return true };
@@ -88,7 +90,7 @@ impl Codebooks {
         if let Some(book) = self.known.lock().get(&key) {
             return Ok(book.clone());
         }
-        let path = format!("{}/{}", Manifest::folder(self.collection_id), meta.file.name);
+        let path = meta.file.in_collection(self.collection_id);
         let bytes = self.bucket.get(&path).await?;
         if frame::checksum(&bytes) != meta.file.xxh3 {
             return Err(Error::corrupted(path, "its checksum is not the manifest's"));
@@ -106,8 +108,8 @@ impl Codebooks {
     pub async fn put(&self, field: &FieldSchema, book: Arc<Codebook>) -> Result<CodebookMeta> {
         let name = file_name(field.id, book.version);
         let bytes = frame::seal(&book.encode());
-        let file = FileMeta { name, size_bytes: bytes.len() as u64, xxh3: frame::checksum(&bytes) };
-        let path = format!("{}/{}", Manifest::folder(self.collection_id), file.name);
+        let file = FileMeta::of(name, &bytes);
+        let path = file.in_collection(self.collection_id);
         self.bucket.put_fresh(&path, bytes.into()).await?;
         let meta = CodebookMeta {
             field: field.name.clone(),
@@ -169,6 +171,7 @@ mod tests {
     #[test]
     fn training_follows_growth_and_drift() {
         let none = Situation {
+            min_rows: 2_048,
             rows_here: 100_000,
             rows_all: 100_000,
             trained_rows: None,

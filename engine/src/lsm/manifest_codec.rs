@@ -8,8 +8,8 @@ use elanus_proto::disk;
 use prost::Message;
 
 use super::manifest::{
-    CodebookMeta, ColumnBounds, FORMAT_VERSION, FileMeta, IndexInfo, Manifest, PartitionInfo,
-    SegmentMeta, VectorIndexMeta,
+    CodebookMeta, ColumnBounds, FORMAT_VERSION, FileMeta, IndexInfo, Manifest, NamedSnapshot,
+    PartitionInfo, SegmentMeta, VectorIndexMeta,
 };
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Key;
@@ -96,6 +96,19 @@ fn to_disk(m: &Manifest) -> disk::Manifest {
                 mean_error: c.mean_error,
             })
             .collect(),
+        exact_from_ts: m.exact_from_ts,
+        gap_from_ts: m.gap_from_ts.unwrap_or(0),
+        snapshots: m
+            .snapshots
+            .iter()
+            .map(|s| disk::NamedSnapshot {
+                name: s.name.clone(),
+                description: s.description.clone(),
+                version: s.version,
+                created_ts: s.created_ts,
+            })
+            .collect(),
+        sources: m.sources.clone(),
     }
 }
 
@@ -152,15 +165,30 @@ fn from_disk(m: disk::Manifest) -> Result<Manifest> {
                 })
             })
             .collect::<Result<_>>()?,
+        exact_from_ts: m.exact_from_ts,
+        gap_from_ts: (m.gap_from_ts != 0).then_some(m.gap_from_ts),
+        snapshots: m
+            .snapshots
+            .into_iter()
+            .map(|s| NamedSnapshot {
+                name: s.name,
+                description: s.description,
+                version: s.version,
+                created_ts: s.created_ts,
+            })
+            .collect(),
+        sources: m.sources,
     })
 }
 
 fn file_to_disk(f: &FileMeta) -> disk::File {
-    disk::File { name: f.name.clone(), size_bytes: f.size_bytes, xxh3: f.xxh3 }
+    let owner = f.owner.unwrap_or(0);
+    disk::File { name: f.name.clone(), size_bytes: f.size_bytes, xxh3: f.xxh3, owner }
 }
 
 fn file_from_disk(f: disk::File) -> FileMeta {
-    FileMeta { name: f.name, size_bytes: f.size_bytes, xxh3: f.xxh3 }
+    let owner = (f.owner != 0).then_some(f.owner);
+    FileMeta { name: f.name, size_bytes: f.size_bytes, xxh3: f.xxh3, owner }
 }
 
 fn segment_to_disk(s: &SegmentMeta) -> disk::Segment {
@@ -177,6 +205,7 @@ fn segment_to_disk(s: &SegmentMeta) -> disk::Segment {
         max_ts: s.max_ts,
         data: Some(file_to_disk(&s.data)),
         keys: Some(file_to_disk(&s.keys)),
+        sums: s.sums.as_ref().map(file_to_disk),
         deletes: s.deletes.as_ref().map(file_to_disk),
         deleted_rows: s.deleted_rows,
         columns: s.columns.iter().map(bounds_to_disk).collect(),
@@ -211,6 +240,7 @@ fn segment_from_disk(s: disk::Segment) -> Result<SegmentMeta> {
         min_ts: s.min_ts,
         max_ts: s.max_ts,
         data: file_from_disk(s.data.clone().ok_or_else(|| missing("data file"))?),
+        sums: s.sums.clone().map(file_from_disk),
         keys: file_from_disk(s.keys.clone().ok_or_else(|| missing("key file"))?),
         deletes: s.deletes.clone().map(file_from_disk),
         deleted_rows: s.deleted_rows,

@@ -233,6 +233,7 @@ mod tests {
             min_tier_bytes: 4 * MB,
             max_segment_bytes: 1000 * MB,
             deleted_percent: 20,
+            codes_min_rows: 2_048,
             ..Default::default()
         }
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::open::Shard;
 use super::publish::Change;
+use crate::core::budget::Use;
 use crate::core::error::{ErrorKind, Result};
+use crate::core::runtime;
 use crate::core::schema::FieldSchema;
 use crate::index::cluster::{self, Codebook, Order};
 use crate::lsm::codebooks::{self, Situation};
@@ -38,6 +40,7 @@ impl Shard {
             let Some(space) = codebooks::space_of(manifest, field) else { continue };
             let current = self.current_book(manifest, field, change).await?;
             let situation = Situation {
+                min_rows: self.context.settings.compaction.codes_min_rows as u64,
                 rows_here: here as u64,
                 rows_all: (here + elsewhere) as u64,
                 trained_rows: current.as_ref().map(|b| b.trained_rows),
@@ -54,6 +57,7 @@ impl Shard {
             }
             if let Some(book) = &trained {
                 change.codebooks.push(self.codebooks.put(field, book.clone()).await?);
+                runtime::gate("retrain.codebook").await;
             }
             let fresh = trained.is_some() && elsewhere == 0;
             let book = trained.or(current);
@@ -90,7 +94,11 @@ impl Shard {
         others: &[Arc<Segment>],
     ) -> Result<Vec<f32>> {
         let elsewhere: usize = others.iter().map(|s| s.identity.rows).sum();
-        let wanted = cluster::sample_rows(here + elsewhere);
+        // A sample, its codes and what is computed of them stay within the memory for builds.
+        let row_bytes = 4 * field.data_type.vector_dim().unwrap_or(1) as usize;
+        let affordable = self.context.files.budget.share_bytes(Use::Builds) / (3 * row_bytes);
+        let wanted = cluster::sample_rows(here + elsewhere).min(affordable);
+        let _memory = self.context.files.hold(Use::Builds, wanted * row_bytes);
         let share = |rows: usize| (wanted * rows).div_ceil((here + elsewhere).max(1));
         let columns: Vec<_> =
             rows.batches.iter().filter_map(|b| b.column_by_name(&field.name).cloned()).collect();

@@ -8,19 +8,21 @@ use arrow::datatypes::SchemaRef;
 use parking_lot::{Mutex, RwLock};
 
 use super::context::StoreContext;
+use super::joins::Joins;
 use super::memtable::Memtable;
 use super::record;
 use super::tree::Tree;
 use super::write;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::rowset::DeleteSet;
+use crate::core::runtime;
 use crate::core::time::Timestamp;
 use crate::lsm::codebooks::{self, Codebooks};
-use crate::lsm::manifest::{Manifest, SegmentMeta};
+use crate::lsm::manifest::{FileMeta, Manifest, SegmentMeta};
 use crate::lsm::{commit, gc};
 use crate::segment::bounds::{self, Bounds};
 use crate::segment::keys::SegmentKeys;
-use crate::segment::{CodesFile, Segment, SegmentIdentity};
+use crate::segment::{CodesFile, Segment, SegmentFile, SegmentIdentity};
 use crate::storage::frame;
 use crate::storage::log::CollectionLog;
 
@@ -33,6 +35,7 @@ pub struct Shard {
     pub collection_id: u64,
     /// Its codebooks.
     pub(super) codebooks: Arc<Codebooks>,
+    pub(super) joins: Arc<Joins>,
     pub(super) key_column: usize,
     pub(super) epoch: u64,
     pub(super) log: CollectionLog,
@@ -50,8 +53,6 @@ pub struct Shard {
     next_segment_id: AtomicU64,
     /// Numbers of segments that a job is writing.
     writing: Mutex<HashSet<u64>>,
-    /// Segments that left the tree but may have readers.
-    retired: Mutex<Vec<std::sync::Weak<Segment>>>,
     trouble: Mutex<Option<Error>>,
 }
 
@@ -64,6 +65,11 @@ impl Shard {
 
     /// Opens a collection: claims it with a new epoch, then replays its log.
     pub async fn open(context: Arc<StoreContext>, head: Arc<Manifest>) -> Result<Self> {
+        // On the heap: this future is deep, and callers nest it further.
+        Box::pin(Self::open_now(context, head)).await
+    }
+
+    async fn open_now(context: Arc<StoreContext>, head: Arc<Manifest>) -> Result<Self> {
         let mut claimed = (*head).clone();
         if let Some(writer) = &context.writer_id {
             let log =
@@ -82,21 +88,23 @@ impl Shard {
             claimed.writer.clone_from(writer);
         }
         claimed.version += 1;
+        claimed.gap_from_ts = None;
         claimed.epoch += 1;
         if context.files.bucket.folder().is_none() {
             // A paused writer of an older epoch may still complete uploads: they must not meet ours.
             claimed.next_segment_id = claimed.next_segment_id.max(claimed.epoch << 32);
         }
         commit::publish(&context.files.bucket, &head, &claimed).await?;
+        runtime::gate("open.claimed").await;
         Self::open_at(context, claimed).await
     }
 
     async fn open_at(context: Arc<StoreContext>, manifest: Manifest) -> Result<Self> {
         let collection_id = manifest.collection_id;
-        let schema = manifest.schema.to_storage_arrow();
+        let place = SegmentPlace::of(&manifest);
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for meta in &manifest.segments {
-            segments.push(Arc::new(open_segment(&context, collection_id, meta, &schema).await?));
+            segments.push(Arc::new(open_segment(&context, &place, meta).await?));
         }
         let log = CollectionLog::open(context.log.clone(), collection_id, manifest.flushed_ts)?;
         let key_column = manifest.schema.fields.iter().position(|f| f.is_primary).unwrap_or(0);
@@ -108,6 +116,7 @@ impl Shard {
         let shard = Self {
             collection_id,
             codebooks: Arc::new(Codebooks::new(bucket, collection_id)),
+            joins: Arc::new(Joins::new(context.files.clone(), collection_id)),
             key_column,
             epoch: manifest.epoch,
             log,
@@ -124,11 +133,11 @@ impl Shard {
             compacting: Mutex::default(),
             next_segment_id: AtomicU64::new(next),
             writing: Mutex::default(),
-            retired: Mutex::default(),
             trouble: Mutex::default(),
             context,
         };
         shard.replay().await?;
+        runtime::gate("open.replayed").await;
         Ok(shard)
     }
 
@@ -190,7 +199,8 @@ impl Shard {
     pub(super) fn pin(&self) -> (Arc<Tree>, Timestamp) {
         loop {
             let tree = self.tree();
-            let at = self.visible_ts();
+            // A change that let no writer in may be newer than the newest write.
+            let at = self.visible_ts().max(tree.manifest.flushed_ts);
             if Arc::ptr_eq(&tree, &self.tree()) {
                 return (tree, at);
             }
@@ -211,7 +221,7 @@ impl Shard {
 
     pub(super) fn retire(&self, segment: &Arc<Segment>) {
         segment.evict();
-        self.retired.lock().push(Arc::downgrade(segment));
+        self.context.in_use.hold(segment);
     }
 
     /// Keeps the newest failure of background work, for those who wait for it.
@@ -242,7 +252,10 @@ impl Shard {
         let (remove, kept_young) = {
             // While a version is being published, its files are not named yet.
             let _publishing = self.publish_lock.lock().await;
-            let findings = gc::find(bucket, self.collection_id, settings, now).await?;
+            let mut findings = gc::find(bucket, self.collection_id, settings, now).await?;
+            let in_use = &self.context.in_use;
+            let clones = in_use.named_by_clones(bucket, self.collection_id, settings, now).await?;
+            findings.named.extend(clones);
             // After the listing: what a job has begun since is not in it.
             let folders = self.folders_in_use();
             let in_use = |path: &str| match codebooks::version_in_path(path) {
@@ -254,18 +267,17 @@ impl Shard {
             };
             gc::garbage(&findings, settings, now, in_use)
         };
+        runtime::gate("gc.found").await;
         self.context.check_lease()?;
         gc::remove(bucket, remove, kept_young).await
     }
 
-    /// Folders of segments that have left the tree but have readers, or that a job is writing.
+    /// Folders of segments that have readers, or that a job is writing.
     fn folders_in_use(&self) -> HashSet<String> {
-        let mut retired = self.retired.lock();
-        retired.retain(|segment| segment.strong_count() > 0);
-        let live = retired.iter().filter_map(std::sync::Weak::upgrade);
+        let mut folders = self.context.in_use.folders();
         let writing = self.writing.lock();
-        let writing = writing.iter().map(|id| Manifest::segment_folder(self.collection_id, *id));
-        live.map(|s| s.identity.folder.clone()).chain(writing).collect()
+        folders.extend(writing.iter().map(|id| Manifest::segment_folder(self.collection_id, *id)));
+        folders
     }
 
     /// Removes the log of a dropped collection and lets go of its memory.
@@ -312,18 +324,34 @@ async fn next_segment_id(context: &StoreContext, manifest: &Manifest) -> Result<
     Ok(manifest.next_segment_id.max(newest.map_or(0, |id| id + 1)))
 }
 
-/// Opens a segment that a manifest names, with its published delete set.
-pub async fn open_segment(
-    context: &StoreContext,
+/// What the segments of a collection are opened with.
+pub(super) struct SegmentPlace {
     collection_id: u64,
+    storage_schema: SchemaRef,
+    key_column: String,
+}
+
+impl SegmentPlace {
+    /// Of a version of a collection.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            collection_id: manifest.collection_id,
+            storage_schema: manifest.schema.to_storage_arrow(),
+            key_column: manifest.schema.primary().map(|f| f.name.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Opens a segment that a manifest names, with its published delete set.
+pub(super) async fn open_segment(
+    context: &StoreContext,
+    place: &SegmentPlace,
     meta: &SegmentMeta,
-    storage_schema: &SchemaRef,
 ) -> Result<Segment> {
-    let folder = Manifest::segment_folder(collection_id, meta.id);
     let deletes = match &meta.deletes {
         None => DeleteSet::default(),
         Some(file) => {
-            let path = format!("{folder}/{}", file.name);
+            let path = file.in_segment(place.collection_id, meta.id);
             let bytes = context.files.bucket.get(&path).await?;
             if frame::checksum(&bytes) != file.xxh3 {
                 return Err(Error::corrupted(path, "its checksum is not the manifest's"));
@@ -331,15 +359,14 @@ pub async fn open_segment(
             DeleteSet::decode(&frame::open(&bytes, &path)?, &path)?
         }
     };
-    Ok(make_segment(context, collection_id, meta, storage_schema, deletes, None))
+    Ok(make_segment(context, place, meta, deletes, None))
 }
 
 /// A segment in use from what a manifest says of it.
 pub(super) fn make_segment(
     context: &StoreContext,
-    collection_id: u64,
+    place: &SegmentPlace,
     meta: &SegmentMeta,
-    storage_schema: &SchemaRef,
     deletes: DeleteSet,
     keys: Option<Arc<SegmentKeys>>,
 ) -> Segment {
@@ -348,29 +375,34 @@ pub(super) fn make_segment(
         .iter()
         .map(|c| Bounds { column: c.column.clone(), range: c.range.clone(), nulls: c.nulls })
         .collect();
+    let file = |f: &FileMeta| SegmentFile {
+        path: f.in_segment(place.collection_id, meta.id),
+        size_bytes: f.size_bytes,
+        xxh3: f.xxh3,
+    };
     let identity = SegmentIdentity {
         id: meta.id,
-        folder: Manifest::segment_folder(collection_id, meta.id),
+        folder: Manifest::segment_folder(place.collection_id, meta.id),
         partition_id: meta.partition_id,
         level: meta.level,
         rows: usize::try_from(meta.rows).unwrap_or(usize::MAX),
         min_ts: meta.min_ts,
         max_ts: meta.max_ts,
         key_range: meta.key_range.clone(),
-        data_bytes: meta.data.size_bytes,
-        data_xxh3: meta.data.xxh3,
-        keys_xxh3: meta.keys.xxh3,
+        key_column: place.key_column.clone(),
+        data: file(&meta.data),
+        sums: meta.sums.as_ref().map(file),
+        keys: file(&meta.keys),
         codes: meta
             .indexes
             .iter()
             .map(|i| CodesFile {
                 field: i.field.clone(),
                 codebook_version: i.codebook_version,
-                name: i.file.name.clone(),
-                xxh3: i.file.xxh3,
+                file: file(&i.file),
             })
             .collect(),
     };
-    let stats = bounds::to_unit_stats(storage_schema, meta.rows, &bounds);
+    let stats = bounds::to_unit_stats(&place.storage_schema, meta.rows, &bounds);
     Segment::new(context.files.clone(), identity, stats, deletes, keys)
 }

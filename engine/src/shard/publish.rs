@@ -79,14 +79,16 @@ impl Shard {
         if change.flushed_generation.is_some_and(done) {
             return Ok(tree.manifest.clone());
         }
-        let mut next = edit(&tree.manifest)?.with_codebooks(&change.codebooks);
+        // The gap is of one version only.
+        let old = Manifest { gap_from_ts: None, ..Manifest::clone(&tree.manifest) };
+        let mut next = edit(&old)?.with_codebooks(&change.codebooks);
         next.version = tree.manifest.version + 1;
         next.epoch = self.epoch;
         next.next_segment_id = self.next_segment_id().max(tree.manifest.next_segment_id);
         let shard = self.clone();
         runtime::finish(async move {
             let _publishing = publishing;
-            shard.publish_next(tree, change, next).await
+            Box::pin(shard.publish_next(tree, change, next)).await
         })
         .await
     }
@@ -102,11 +104,18 @@ impl Shard {
             carry_deletes(&tree, &change);
         }
         self.write_delete_files(&tree, &change, &mut next).await?;
+        runtime::gate("publish.deletes").await;
+        if runtime::planted("the log is cut before the manifest")
+            && let Some(generation) = change.flushed_generation
+        {
+            self.log.drop_generations(generation)?;
+        }
         let published = commit::publish(&self.context.files.bucket, &tree.manifest, &next).await;
         if published.as_ref().is_err_and(|e| e.kind == ErrorKind::Fenced) {
             self.context.lease.lose();
         }
         published?;
+        runtime::gate("publish.manifest").await;
         // A dropped collection is about to leave the catalog.
         if !next.dropped
             && let Err(e) = self.log.note_version(next.version)
@@ -123,12 +132,15 @@ impl Shard {
         };
         retired.iter().for_each(|segment| self.retire(segment));
         self.codebooks.retain(&next);
+        runtime::gate("publish.installed").await;
+        self.joins.retain(&next);
         if let Some(generation) = change.flushed_generation
             && let Err(e) = self.log.drop_generations(generation)
         {
             // The rows are safe; the log is only longer than it need be.
             tracing::warn!("collection {}: the log was not cut: {e}", self.collection_id);
         }
+        runtime::gate("publish.log_cut").await;
         Ok(next)
     }
 
@@ -172,12 +184,9 @@ impl Shard {
                 continue;
             }
             let bytes = frame::seal(&segment.with_deletes(|d| d.encode(at)));
-            let file = FileMeta {
-                name: format!("deletes.{version}.{:016x}", runtime::random_id()),
-                size_bytes: bytes.len() as u64,
-                xxh3: frame::checksum(&bytes),
-            };
-            let path = format!("{}/{}", segment.identity.folder, file.name);
+            let name = format!("deletes.{version}.{:016x}", runtime::random_id());
+            let file = FileMeta::of(name, &bytes);
+            let path = file.in_segment(self.collection_id, slot.id);
             self.context.files.bucket.put_fresh(&path, bytes.into()).await?;
             let meta = SegmentMeta {
                 deletes: Some(file),
@@ -203,6 +212,9 @@ pub(super) fn dropped(manifest: &Manifest) -> Error {
 
 /// Carries deletes to the rows' new places; doing it again adds only what is new.
 fn carry_deletes(tree: &Tree, change: &Change) {
+    if runtime::planted("deletes are not carried") {
+        return;
+    }
     let mut moved: Vec<(Timestamp, u32, u32)> = Vec::new();
     for carry in &change.carry {
         let entries = match &carry.from {

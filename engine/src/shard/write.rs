@@ -15,7 +15,7 @@ use super::snapshot::Snapshot;
 use super::tree::Tree;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Keys;
-use crate::core::runtime::Stopwatch;
+use crate::core::runtime::{self, Stopwatch};
 use crate::core::time::Timestamp;
 
 impl Shard {
@@ -141,6 +141,7 @@ impl Shard {
             };
             let ts = self.context.next_timestamp();
             self.log.append(tree.active.generation, ts, record)?;
+            runtime::note("write", ts);
             let before = tree.active.bytes();
             let removed = apply(&tree, &change, ts)?;
             self.log.progress().applied(ts);
@@ -167,13 +168,14 @@ impl Shard {
 
     /// Slows writers down, then lets them wait, while flushes are behind.
     async fn admit(&self) -> Result<()> {
+        self.context.space.check()?;
         let settings = &self.context.settings.memtable;
         let clock = Stopwatch::start();
         loop {
             let frozen = self.tree().frozen.len();
             if frozen < settings.stop_frozen && !self.context.memtables_full() {
                 if frozen >= settings.slowdown_frozen {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    runtime::sleep(Duration::from_millis(5)).await;
                 }
                 return Ok(());
             }
@@ -186,14 +188,15 @@ impl Shard {
                     "writes come faster than they can be flushed: try again later, or slow down",
                 ));
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            runtime::sleep(Duration::from_millis(10)).await;
         }
     }
 
     fn freeze_if_full(&self, tree: &Tree) -> Result<()> {
         let settings = &self.context.settings.memtable;
         let active = &tree.active;
-        if active.bytes() >= settings.max_size_bytes || active.rows() >= settings.max_rows {
+        if active.bytes() >= self.context.memtable_max_bytes() || active.rows() >= settings.max_rows
+        {
             self.freeze_locked()?;
             self.context.work.notify_one();
         }

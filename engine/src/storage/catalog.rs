@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use fjall::{PersistMode, Readable};
 use serde::{Deserialize, Serialize};
 
+use super::disk::{CATALOG, Entry, Persist};
 use super::local::LocalDb;
 use crate::core::error::{Error, Result};
 use crate::core::runtime;
@@ -34,12 +34,15 @@ pub struct CatalogContent {
     pub databases: BTreeMap<String, DatabaseRecord>,
     /// Ids of the collections that exist, each with a version that was published for sure.
     pub collections: BTreeMap<u64, u64>,
+    /// Records that a face of the store keeps here, by key.
+    pub records: BTreeMap<String, Vec<u8>>,
 }
 
 const STORE_ID: &str = "store_id";
 const WRITER_ID: &str = "writer_id";
 const DATABASE: &str = "database/";
 const COLLECTION: &str = "collection/";
+const RECORD: &str = "record/";
 
 /// The catalog in the local database. Every change is durable when the call returns.
 #[derive(Debug, Clone)]
@@ -56,42 +59,38 @@ impl Catalog {
     /// Reads all of it.
     pub fn load(&self) -> Result<CatalogContent> {
         let mut content = CatalogContent::default();
-        let snapshot = self.local.db.snapshot();
-        for entry in snapshot.iter(self.local.catalog()) {
-            let (key, value) = entry.into_inner()?;
+        self.local.scan(CATALOG, b"", &mut |key, value| {
             let bad = |why: String| Error::corrupted("the local catalog", why);
-            let key = std::str::from_utf8(&key).map_err(|e| bad(e.to_string()))?;
+            let key = std::str::from_utf8(key).map_err(|e| bad(e.to_string()))?;
             if key == STORE_ID {
-                content.store_id = Some(String::from_utf8_lossy(&value).into_owned());
+                content.store_id = Some(String::from_utf8_lossy(value).into_owned());
             } else if key.starts_with(DATABASE) {
                 let record: DatabaseRecord =
-                    serde_json::from_slice(&value).map_err(|e| bad(format!("{key}: {e}")))?;
+                    serde_json::from_slice(value).map_err(|e| bad(format!("{key}: {e}")))?;
                 content.databases.insert(record.name.clone(), record);
             } else if let Some(id) = key.strip_prefix(COLLECTION) {
                 let id = id.parse().map_err(|e| bad(format!("{key}: {e}")))?;
-                let version = value.as_ref().try_into().map_or(0, u64::from_be_bytes);
+                let version = value.try_into().map_or(0, u64::from_be_bytes);
                 content.collections.insert(id, version);
+            } else if let Some(name) = key.strip_prefix(RECORD) {
+                content.records.insert(name.to_string(), value.to_vec());
             }
-        }
+            Ok(())
+        })?;
         Ok(content)
     }
 
     fn put(&self, key: String, value: Vec<u8>) -> Result<()> {
-        let mut batch = self.local.db.batch().durability(Some(PersistMode::SyncData));
-        batch.insert(self.local.catalog(), key, value);
-        Ok(batch.commit()?)
+        self.local.write(vec![change(key, Some(value))], Persist::Data)
     }
 
     fn remove(&self, key: String) -> Result<()> {
-        let mut batch = self.local.db.batch().durability(Some(PersistMode::SyncData));
-        batch.remove(self.local.catalog(), key);
-        Ok(batch.commit()?)
+        self.local.write(vec![change(key, None)], Persist::Data)
     }
 
     /// Id of this local database, made at first use: no other writer of the same store has it.
     pub fn writer_id(&self) -> Result<String> {
-        let snapshot = self.local.db.snapshot();
-        if let Some(id) = snapshot.get(self.local.catalog(), WRITER_ID)? {
+        if let Some(id) = self.local.get(CATALOG, WRITER_ID.as_bytes())? {
             return Ok(String::from_utf8_lossy(&id).into_owned());
         }
         let id = format!("{:016x}", runtime::random_id());
@@ -116,6 +115,13 @@ impl Catalog {
         self.remove(format!("{DATABASE}{name}"))
     }
 
+    /// Sets records and, where there is no value, removes them: all of them or none.
+    pub fn change_records(&self, changes: &[(String, Option<Vec<u8>>)]) -> Result<()> {
+        let entries =
+            changes.iter().map(|(name, value)| change(format!("{RECORD}{name}"), value.clone()));
+        self.local.write(entries.collect(), Persist::Data)
+    }
+
     /// Notes that a collection exists.
     pub fn put_collection(&self, id: u64) -> Result<()> {
         self.put(format!("{COLLECTION}{id}"), Vec::new())
@@ -124,12 +130,16 @@ impl Catalog {
     /// Notes that a version of a collection is published, so that its loss is noticed. Not synced: after a
     /// power failure an older version may stand here, never a newer one than was published.
     pub fn note_version(local: &LocalDb, id: u64, version: u64) -> Result<()> {
-        local.catalog().insert(format!("{COLLECTION}{id}"), version.to_be_bytes())?;
-        Ok(())
+        let entry = change(format!("{COLLECTION}{id}"), Some(version.to_be_bytes().to_vec()));
+        local.write(vec![entry], Persist::Buffer)
     }
 
     /// Notes that a collection exists no more.
     pub fn remove_collection(&self, id: u64) -> Result<()> {
         self.remove(format!("{COLLECTION}{id}"))
     }
+}
+
+fn change(key: String, value: Option<Vec<u8>>) -> Entry {
+    Entry { table: CATALOG.into(), key: key.into_bytes(), value }
 }

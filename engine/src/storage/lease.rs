@@ -32,7 +32,7 @@ enum Kind {
     /// Held by this open, locked file.
     Folder(#[allow(dead_code, reason = "dropping it releases the lock")] std::fs::File),
     Bucket {
-        renewal: tokio::task::JoinHandle<()>,
+        renewal: runtime::Task<()>,
         state: Arc<BucketLease>,
     },
     /// A store in memory has one process.
@@ -195,6 +195,7 @@ impl BucketLease {
             valid_until_ms = found.expires_ms;
         }
         self.valid_until_ms.store(valid_until_ms, Ordering::Release);
+        runtime::gate("lease.written").await;
         let old = std::mem::replace(&mut *number, next);
         if old > 0
             && let Err(e) = self.bucket.delete(&lease_path(old)).await
@@ -211,7 +212,7 @@ fn lease_path(number: u64) -> String {
 
 async fn renew(state: Arc<BucketLease>, lost: Arc<AtomicBool>) {
     loop {
-        tokio::time::sleep(RENEW).await;
+        runtime::sleep(RENEW).await;
         match state.write_next(false).await {
             Ok(true) => {}
             Ok(false) => {

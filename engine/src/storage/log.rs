@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use fjall::{Keyspace, PersistMode, Readable};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::catalog::Catalog;
+use super::disk::{Entry, Persist};
 use super::local::LocalDb;
 use crate::core::error::{Error, Result};
 use crate::core::runtime::{self, Stopwatch};
@@ -27,11 +27,13 @@ pub struct LogWriter {
     local: LocalDb,
     sender: Mutex<Option<mpsc::Sender<Pending>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// Wakes the task that stands for the thread in a simulation.
+    waiting: Arc<Notify>,
     failed: Arc<AtomicBool>,
 }
 
 struct Pending {
-    keyspace: Keyspace,
+    table: Arc<str>,
     ts: Timestamp,
     record: Vec<u8>,
     progress: Arc<Progress>,
@@ -116,11 +118,18 @@ impl LogWriter {
             settings: settings.clone(),
             failed: failed.clone(),
         };
-        let thread = runtime::spawn_thread("log-commit", move || committer.run())?;
+        let waiting = Arc::new(Notify::new());
+        let thread = if runtime::simulated() {
+            runtime::spawn(committer.run_as_task(waiting.clone()));
+            None
+        } else {
+            Some(runtime::spawn_thread("log-commit", move || committer.run())?)
+        };
         Ok(Self {
             local,
             sender: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
+            thread: Mutex::new(thread),
+            waiting,
             failed,
         })
     }
@@ -128,13 +137,14 @@ impl LogWriter {
     /// Commits what waits, syncs, and stops the thread. Later appends fail.
     pub fn stop(&self) -> Result<()> {
         self.sender.lock().take();
+        self.waiting.notify_one();
         if let Some(thread) = self.thread.lock().take() {
             thread.join().map_err(|_| Error::internal("the log thread ended early"))?;
         }
         if self.failed.load(Ordering::Acquire) {
             return Err(log_failed());
         }
-        Ok(self.local.db.persist(PersistMode::SyncAll)?)
+        self.local.sync(Persist::All)
     }
 
     fn send(&self, pending: Pending) -> Result<()> {
@@ -143,7 +153,9 @@ impl LogWriter {
         }
         let sender = self.sender.lock();
         let sender = sender.as_ref().ok_or_else(|| Error::busy("the store is shutting down"))?;
-        sender.send(pending).map_err(|_| log_failed())
+        sender.send(pending).map_err(|_| log_failed())?;
+        self.waiting.notify_one();
+        Ok(())
     }
 }
 
@@ -188,6 +200,29 @@ impl Committer {
         }
     }
 
+    /// [`Self::run`] as a task, which only a simulation has.
+    async fn run_as_task(self, waiting: Arc<Notify>) {
+        let interval = Duration::from_millis(self.settings.os_sync_interval_ms);
+        let mut unsynced = false;
+        loop {
+            match self.receiver.try_recv() {
+                Ok(first) => {
+                    let group = self.gather(first);
+                    runtime::gate("log.group").await;
+                    unsynced |= self.commit(group);
+                    runtime::gate("log.committed").await;
+                }
+                Err(mpsc::TryRecvError::Empty) if unsynced => {
+                    runtime::sleep(interval).await;
+                    unsynced = false;
+                    self.sync();
+                }
+                Err(mpsc::TryRecvError::Empty) => waiting.notified().await,
+                Err(mpsc::TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
     fn gather(&self, first: Pending) -> Vec<Pending> {
         let mut bytes = first.record.len();
         let mut group = vec![first];
@@ -206,19 +241,19 @@ impl Committer {
     /// Writes one group; `true` if it still needs a sync.
     fn commit(&self, group: Vec<Pending>) -> bool {
         let mode = match self.settings.durability {
-            Durability::Sync => PersistMode::SyncData,
-            Durability::Os => PersistMode::Buffer,
+            Durability::Sync if !runtime::planted("an fsync is skipped") => Persist::Data,
+            _ => Persist::Buffer,
         };
-        let mut batch = self.local.db.batch().durability(Some(mode));
+        let mut batch = Vec::with_capacity(group.len());
         let mut done = Vec::with_capacity(group.len());
-        for pending in group {
-            batch.insert(&pending.keyspace, pending.ts.to_be_bytes(), pending.record);
-            done.push((pending.progress, pending.ts));
+        for Pending { table, ts, record, progress } in group {
+            batch.push(Entry { table, key: ts.to_be_bytes().to_vec(), value: Some(record) });
+            done.push((progress, ts));
         }
         // After one failure nothing may follow: a later record would make the gap look durable.
         if !self.failed.load(Ordering::Acquire) {
             // A panic below must reach the writers as an error, or they would wait for ever.
-            let commit = std::panic::AssertUnwindSafe(|| batch.commit().map_err(Error::from));
+            let commit = std::panic::AssertUnwindSafe(|| self.local.write(batch, mode));
             let outcome = std::panic::catch_unwind(commit)
                 .unwrap_or_else(|_| Err(Error::internal("the log's database panicked")));
             match outcome {
@@ -237,7 +272,7 @@ impl Committer {
     }
 
     fn sync(&self) {
-        if let Err(e) = self.local.db.persist(PersistMode::SyncData) {
+        if let Err(e) = self.local.sync(Persist::Data) {
             tracing::error!("the write-ahead log could not be synced: {e}");
             self.failed.store(true, Ordering::Release);
         }
@@ -251,16 +286,9 @@ impl Committer {
 pub struct CollectionLog {
     writer: Arc<LogWriter>,
     collection: u64,
-    generations: Mutex<BTreeMap<u64, KeyspaceHandle>>,
+    /// Tables of the generations.
+    generations: Mutex<BTreeMap<u64, Arc<str>>>,
     progress: Arc<Progress>,
-}
-
-struct KeyspaceHandle(Keyspace);
-
-impl std::fmt::Debug for KeyspaceHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keyspace")
-    }
 }
 
 impl CollectionLog {
@@ -268,9 +296,10 @@ impl CollectionLog {
     pub fn open(writer: Arc<LogWriter>, collection: u64, flushed_ts: Timestamp) -> Result<Self> {
         let prefix = format!("log/{collection}/");
         let mut generations = BTreeMap::new();
-        for name in writer.local.db.list_keyspace_names() {
+        for name in writer.local.tables() {
             if let Some(number) = name.strip_prefix(&prefix).and_then(|n| n.parse::<u64>().ok()) {
-                generations.insert(number, KeyspaceHandle(writer.local.log_keyspace(&name)?));
+                writer.local.open_table(&name)?;
+                generations.insert(number, name.into());
             }
         }
         let progress = Arc::new(Progress::new(flushed_ts));
@@ -284,8 +313,8 @@ impl CollectionLog {
 
     /// Whether it holds any record.
     pub fn has_records(&self) -> Result<bool> {
-        for handle in self.generations.lock().values() {
-            if !handle.0.is_empty()? {
+        for table in self.generations.lock().values() {
+            if !self.writer.local.is_empty(table)? {
                 return Ok(true);
             }
         }
@@ -298,19 +327,17 @@ impl CollectionLog {
         flushed_ts: Timestamp,
         mut apply: impl FnMut(Timestamp, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        let snapshot = self.writer.local.db.snapshot();
-        for handle in self.generations.lock().values() {
-            let from = (flushed_ts + 1).to_be_bytes();
-            for entry in snapshot.range(&handle.0, from..) {
-                let (key, value) = entry.into_inner()?;
+        let from = (flushed_ts + 1).to_be_bytes();
+        for table in self.generations.lock().values() {
+            self.writer.local.scan(table, &from, &mut |key, value| {
                 let key: [u8; 8] = key
-                    .as_ref()
                     .try_into()
                     .map_err(|_| Error::corrupted("the local log", "a record's key"))?;
                 let ts = Timestamp::from_be_bytes(key);
-                apply(ts, &value)?;
+                apply(ts, value)?;
                 self.progress.advance(ts);
-            }
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -325,8 +352,8 @@ impl CollectionLog {
         let mut generations = self.generations.lock();
         let number = generations.last_key_value().map_or(1, |(n, _)| n + 1);
         let name = format!("log/{}/{number}", self.collection);
-        generations.insert(number, KeyspaceHandle(self.writer.local.log_keyspace(&name)?));
-        self.writer.local.anchor()?;
+        self.writer.local.open_table(&name)?;
+        generations.insert(number, name.into());
         Ok(number)
     }
 
@@ -335,29 +362,29 @@ impl CollectionLog {
     pub fn open_generation(&self) -> Result<u64> {
         let newest = {
             let generations = self.generations.lock();
-            generations.last_key_value().map(|(number, handle)| (*number, handle.0.clone()))
+            generations.last_key_value().map(|(number, table)| (*number, table.clone()))
         };
         match newest {
-            Some((number, keyspace)) if keyspace.is_empty()? => Ok(number),
+            Some((number, table)) if self.writer.local.is_empty(&table)? => Ok(number),
             _ => self.begin_generation(),
         }
     }
 
     /// Brings what is acknowledged to stable storage; with `durability = "os"` it may not be there yet.
     pub fn sync(&self) -> Result<()> {
-        Ok(self.writer.local.db.persist(PersistMode::SyncData)?)
+        self.writer.local.sync(Persist::Data)
     }
 
     /// Queues a record; [`Progress::wait`] tells when it is durable. Calls must be in the order of `ts`.
     pub fn append(&self, generation: u64, ts: Timestamp, record: Vec<u8>) -> Result<()> {
-        let keyspace = {
+        let table = {
             let generations = self.generations.lock();
-            let handle = generations
-                .get(&generation)
-                .ok_or_else(|| Error::internal("a write to a log generation that is gone"))?;
-            handle.0.clone()
+            let table = generations.get(&generation);
+            table
+                .cloned()
+                .ok_or_else(|| Error::internal("a write to a log generation that is gone"))?
         };
-        self.writer.send(Pending { keyspace, ts, record, progress: self.progress.clone() })
+        self.writer.send(Pending { table, ts, record, progress: self.progress.clone() })
     }
 
     /// Drops generations up to and with this one; their rows must be in published segments.
@@ -370,10 +397,8 @@ impl CollectionLog {
         if dropped.is_empty() {
             return Ok(());
         }
-        for handle in dropped.into_values() {
-            self.writer.local.db.delete_keyspace(handle.0)?;
-        }
-        self.writer.local.trim_journal()
+        let tables: Vec<Arc<str>> = dropped.into_values().collect();
+        self.writer.local.drop_tables(&tables)
     }
 
     /// Drops everything, with the collection.

@@ -16,7 +16,8 @@ use elanus_proto::service::{
 use prost::Message;
 
 use super::properties::{Changes, check_ttl};
-use super::{alias, names, schema_limits};
+use super::{alias, isolation, names, schema_limits};
+use crate::access::State;
 use crate::context::{Context, absent};
 use crate::convert::{self, params, timezone};
 use crate::status::Failure;
@@ -70,8 +71,8 @@ fn new_collection(
     }
     let schema = convert::schema::from_wire(&wire)?;
     schema_limits::check(&schema, limits)?;
-    let properties = params::to_map(&request.properties);
     check_ttl(&properties, &Default::default(), &schema)?;
+    isolation::check_new(&schema, &request.collection_name, &properties)?;
     Ok(NewCollection {
         shards: shards(request.shards_num, limits)?,
         consistency_level: consistency_level(request.consistency_level)?,
@@ -178,7 +179,13 @@ pub async fn drop(
         return Err(Failure::parameter(format!("cannot drop the collection via alias = {name}")));
     }
     match ctx.engine.drop_collection(database, name).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            let grants_go = |state: &mut State| {
+                state.forget_collection(database, name);
+                Ok(())
+            };
+            ctx.access.change(grants_go).await
+        }
         Err(e) if e.kind == ErrorKind::NotFound && e.subject == Subject::Collection => Ok(()),
         Err(e) => Err(absent(e, database, name)),
     }
@@ -220,7 +227,12 @@ pub async fn rename(
             "fail to rename db name, must drop all aliases of this collection before rename",
         ));
     }
-    Ok(ctx.engine.rename_collection(database, &old, to, &new).await?)
+    ctx.engine.rename_collection(database, &old, to, &new).await?;
+    let grants_follow = |state: &mut State| {
+        state.rename_collection((database, &old), (to, &new));
+        Ok(())
+    };
+    ctx.access.change(grants_follow).await
 }
 
 /// Sets or removes properties.
@@ -235,6 +247,7 @@ pub async fn alter(
         return Err(Failure::parameter("no properties or delete keys provided"));
     }
     timezone::check(&set)?;
+    isolation::check_change(&collection.info(), &set, &request.delete_keys)?;
     for key in set.keys().chain(&request.delete_keys) {
         if (key.contains("mmap") || key.contains("lazyload")) && collection.info().loaded {
             return Err(Failure::loaded(

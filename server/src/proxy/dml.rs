@@ -12,6 +12,7 @@ use elanus_engine::core::schema::DataType;
 use elanus_proto::schema::FieldData;
 use elanus_proto::service::{DeleteRequest, InsertRequest, MutationResult, UpsertRequest};
 use elanus_sql::lang::Filter;
+use prost::Message;
 
 use super::collection;
 use crate::context::{Context, signed};
@@ -21,6 +22,9 @@ use crate::status::{Failure, ok_status};
 /// Milvus's code for a request made with an outdated schema.
 const SCHEMA_MISMATCH: i32 = 109;
 
+/// Copies of a row on its way in: the message, columns, the log's record.
+const ROW_COPIES: usize = 3;
+
 /// Adds rows.
 pub async fn insert(
     ctx: &Context,
@@ -28,6 +32,7 @@ pub async fn insert(
     request: InsertRequest,
 ) -> Result<MutationResult, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
+    let _memory = ctx.engine.reserve(request.encoded_len() * ROW_COPIES).await?;
     let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     check_schema(&info, request.schema_timestamp)?;
@@ -47,6 +52,7 @@ pub async fn upsert(
     request: UpsertRequest,
 ) -> Result<MutationResult, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
+    let _memory = ctx.engine.reserve(request.encoded_len() * ROW_COPIES).await?;
     let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     check_schema(&info, request.schema_timestamp)?;

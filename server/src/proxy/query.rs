@@ -6,6 +6,7 @@ mod order;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use elanus_engine::api::{RowOrder, Selection};
+use elanus_engine::core::budget::Reservation;
 use elanus_engine::core::error::Error;
 use elanus_engine::core::schema::CollectionSchema;
 use elanus_proto::schema::field_data::Field;
@@ -134,7 +135,7 @@ async fn answer(
     }
     let primary = &target.schema().primary()?.name;
     let outputs = Outputs::new(target.schema(), outputs)?.with_first(primary);
-    let batch = rows(target, select, asked, &outputs).await?;
+    let (batch, _memory) = rows(target, select, asked, &outputs).await?;
     Ok((columns(target.schema(), &batch, &outputs)?, outputs.names))
 }
 
@@ -199,7 +200,7 @@ async fn rows(
     select: &Selection,
     asked: &Asked,
     outputs: &Outputs,
-) -> Result<RecordBatch, Failure> {
+) -> Result<(RecordBatch, Reservation), Failure> {
     let rows = if asked.order.is_empty() {
         let (offset, limit) =
             asked.window.map_or((0, None), |(offset, limit)| (offset, Some(limit)));
@@ -207,7 +208,8 @@ async fn rows(
     } else {
         order::rows(target, select, &asked.order, asked.window).await?
     };
-    Ok(target.snapshot.fetch(&rows, &outputs.columns).await?)
+    let memory = target.snapshot.answer_memory(rows.len(), &outputs.columns).await?;
+    Ok((target.snapshot.fetch(&rows, &outputs.columns).await?, memory))
 }
 
 fn columns(

@@ -181,12 +181,13 @@ impl Translator<'_> {
         }
         let field = match self.schema.field(name) {
             Ok(field) => field,
-            Err(_) if self.schema.enable_dynamic_field => return Ok(dynamic(name, path)),
             Err(_) if name.eq_ignore_ascii_case("null") => {
-                return Err(Fault::new(format!(
-                    "field {name} not exist; a test for null is written 'is null'"
-                )));
+                return Err(Fault::new(
+                    "NULL literal is not supported in expressions; use '<field> is null' or \
+                     '<field> is not null' instead",
+                ));
             }
+            Err(_) if self.schema.enable_dynamic_field => return Ok(dynamic(name, path)),
             Err(error) => return Err(Fault::new(error.message())),
         };
         let column = ident(name);

@@ -12,8 +12,6 @@ use super::coverage::{Coverage, FAR_LIST, Outlook, Probe, RANKS};
 use super::kmeans;
 use super::search::HALF_SPREAD;
 
-/// Rows below which no codebook is trained: exact scan is as quick.
-pub const MIN_ROWS: usize = 2_048;
 /// Sample rows for each list; more change the centroids by less than the data themselves vary.
 const ROWS_PER_LIST: usize = 36;
 /// Lists for the square root of the rows.

@@ -42,6 +42,7 @@ pub(super) async fn assemble(
         }
     }
     let rows: Vec<RowAddress> = hits.iter().flatten().map(|h| h.row).collect();
+    let _memory = target.snapshot.answer_memory(rows.len(), &columns).await?;
     let batch = target.snapshot.fetch(&rows, &columns).await?;
     let wire = |name: &String| -> Result<FieldData, Failure> {
         let column = batch.column_by_name(name);

@@ -69,7 +69,7 @@ impl Part {
         }
         let metric = field_metric(target.snapshot.info(), field, params.metric.as_deref())?;
         let boosts = boosts(target, &request, outer)?;
-        let select = target.select(&request.dsl, request.expr_template_values)?;
+        let select = target.select_for_search(&request.dsl, request.expr_template_values)?;
         let queries = match request.search_input {
             Some(SearchInput::PlaceholderGroup(bytes)) => {
                 placeholder::query_vectors(&bytes, field)?

@@ -8,13 +8,14 @@ use elanus_engine::core::schema::CollectionSchema;
 use elanus_engine::core::time::Timestamp;
 use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::TemplateValue;
-use elanus_sql::lang::Filter;
+use elanus_sql::lang::{Filter, check_isolation};
 
 use crate::context::{Context, signed};
 use crate::convert::params::Params;
 use crate::convert::timezone::Clock;
 use crate::convert::{invalid, template};
 use crate::proxy::dml::{e_with, named_partitions_with_key};
+use crate::proxy::isolation;
 use crate::status::Failure;
 
 /// A collection opened for reading.
@@ -24,6 +25,8 @@ pub(crate) struct Target {
     partitions: PartitionSet,
     /// How moments are read and shown.
     pub clock: Clock,
+    /// Whether partition keys are isolated.
+    isolated: bool,
 }
 
 /// How an iterator's call asks for its moment.
@@ -51,13 +54,10 @@ impl Target {
         page: Page,
     ) -> Result<Self, Failure> {
         let collection = ctx.collection(database, name)?;
-        let info = collection.info();
-        let partitions = readable(&info, partitions)?;
-        let clock = Clock::of_properties(&info.properties);
         if page.at > LEVELS
             && let Some(snapshot) = ctx.pins.find(collection.id(), page.at)
         {
-            return Ok(Self { snapshot, partitions, clock });
+            return Self::over(snapshot, &collection.info(), partitions);
         }
         let snapshot = collection.snapshot();
         if page.strict {
@@ -67,7 +67,7 @@ impl Target {
             }
             ctx.pins.hold(collection.id(), &snapshot);
         }
-        Ok(Self { snapshot, partitions, clock })
+        Self::over(snapshot, &collection.info(), partitions)
     }
 
     /// Opens the named partitions, or all that are loaded.
@@ -81,10 +81,18 @@ impl Target {
         partitions: &[String],
     ) -> Result<Self, Failure> {
         let collection = ctx.collection(database, name)?;
-        let info = collection.info();
-        let partitions = readable(&info, partitions)?;
+        Self::over(collection.snapshot(), &collection.info(), partitions)
+    }
+
+    fn over(
+        snapshot: Snapshot,
+        info: &CollectionInfo,
+        partitions: &[String],
+    ) -> Result<Self, Failure> {
+        let partitions = readable(info, partitions)?;
         let clock = Clock::of_properties(&info.properties);
-        Ok(Self { snapshot: collection.snapshot(), partitions, clock })
+        let isolated = isolation::is_on(&info.properties)?;
+        Ok(Self { snapshot, partitions, clock, isolated })
     }
 
     /// Takes the time zone and the parts of moments that a request asks for.
@@ -109,6 +117,19 @@ impl Target {
             .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
         let filter = filter.map(|f| Arc::new(f) as _);
         Ok(Selection { filter, partitions: self.partitions.clone() })
+    }
+
+    /// Like [`Self::select`], for a vector search: where partition keys are isolated, the filter names one.
+    pub fn select_for_search(
+        &self,
+        filter: &str,
+        templates: HashMap<String, TemplateValue>,
+    ) -> Result<Selection, Failure> {
+        if let Some(key) = self.schema().partition_key().filter(|_| self.isolated) {
+            check_isolation(filter, &key.name)
+                .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
+        }
+        self.select(filter, templates)
     }
 
     /// All rows of the partitions.

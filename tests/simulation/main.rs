@@ -1,0 +1,33 @@
+//! The engine on a simulated machine: scheduler, clock, chance, object store, log disk and faults of a run all
+//! follow from one seed.
+//!
+//! `cargo xtask sim --seeds N` runs many; `ELANUS_SIM_SEED=n` replays one, with its events where
+//! `ELANUS_SIM_EVENTS` names a file.
+
+// Only what is simulated has to replay.
+#![allow(clippy::disallowed_methods)]
+
+mod actors;
+mod check;
+mod disk;
+mod faults;
+mod last;
+mod long;
+mod model;
+mod rows;
+mod store;
+mod tests;
+mod world;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// A hash of numbers and bytes.
+pub fn hash(numbers: &[u64], bytes: &[u8]) -> u64 {
+    numbers.iter().fold(xxh3_64_with_seed(bytes, 0), |h, n| xxh3_64_with_seed(&n.to_le_bytes(), h))
+}
+
+/// What a panic said.
+pub fn message(panic: Box<dyn std::any::Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|t| t.to_string())).unwrap_or_default()
+}
