@@ -127,7 +127,8 @@ impl Shard {
             ..Default::default()
         };
         if mode == CompactMode::All {
-            for job in plan::plan_all(&self.views(), &self.context.compaction()) {
+            let now = self.context.clock.now_ms();
+            for job in plan::plan_all(&self.views(), &self.context.compaction(), now) {
                 self.run_job(&job, &mut report, progress).await?;
             }
         }
@@ -227,7 +228,8 @@ impl Shard {
         let ttl = tree.manifest.ttl_ms();
         let expire_before = ttl.map_or(0, |ttl| time::from_millis(now.saturating_sub(ttl)));
         let storage_schema = &tree.manifest.schema.to_storage_arrow();
-        let order = MergeOrder { storage_schema, at, expire_before };
+        let ends = tree.manifest.ttl_field().map(|field| (field, time::micros(now)));
+        let order = MergeOrder { storage_schema, at, expire_before, ends };
         let mut gathered = gather(&order, &inputs, progress).await?;
         runtime::gate("compact.gathered").await;
         let mut change = Change::default();
@@ -278,12 +280,14 @@ impl Shard {
         }
         let lost = || Error::busy("an input of the compaction is gone");
         let schema_ts = tree.manifest.schema_ts;
+        let ttl_field = tree.manifest.ttl_field().map(str::to_string);
         let outcome = self
             .publish(change, |manifest| {
                 let there = |id: &u64| manifest.segments.iter().any(|s| s.id == *id);
                 if !edit.remove.iter().all(there)
                     || manifest.schema_ts != schema_ts
                     || manifest.ttl_ms() != ttl
+                    || manifest.ttl_field() != ttl_field.as_deref()
                 {
                     return Err(lost());
                 }
