@@ -6,7 +6,7 @@ use super::open::Shard;
 use super::publish::{Carry, Change, Source};
 use crate::core::error::{Error, Result};
 use crate::core::runtime;
-use crate::core::settings::{Durability, Settings};
+use crate::core::settings::Settings;
 use crate::core::time;
 use crate::lsm::compact::{Gathered, MergeOrder, gather};
 use crate::lsm::layout::{self, LayoutOrder};
@@ -19,7 +19,7 @@ use crate::segment::Segment;
 pub enum CompactMode {
     /// What the planner finds due.
     Planned,
-    /// Everything: as few segments as possible, no deleted row left.
+    /// Everything, memtables included: as few segments as possible, no deleted row left.
     All,
 }
 
@@ -62,7 +62,7 @@ impl Shard {
     fn views(&self) -> Vec<SegmentView> {
         let tree = self.tree();
         let compacting = self.compacting.lock();
-        let at = self.visible_ts();
+        let at = tree.manifest.flushed_ts;
         let deleted =
             |id: u64| tree.segment(id).map_or(0, |s| s.with_deletes(|d| d.len_at(at))) as u64;
         let mut views = plan::views(&tree.manifest, deleted);
@@ -89,6 +89,8 @@ impl Shard {
             ..Default::default()
         };
         if mode == CompactMode::All {
+            // Deletes that are only in the log are not obeyed.
+            self.flush().await?;
             for job in plan::plan_all(&self.views(), &self.context.settings.compaction) {
                 self.run_job(&job, &mut report, progress).await?;
             }
@@ -142,7 +144,9 @@ impl Shard {
         }
         let begun = self.begin_segment();
         let id = begun.id;
-        let at = self.visible_ts();
+        // A later delete may be of a write that only the log holds: without that log the old row would be gone
+        // and the new one not there. It is carried over.
+        let at = tree.manifest.flushed_ts;
         let now = self.context.clock.now_ms();
         let ttl = tree.manifest.ttl_ms();
         let expire_before = ttl.map_or(0, |ttl| time::from_millis(now.saturating_sub(ttl)));
@@ -190,10 +194,6 @@ impl Shard {
             })
             .collect();
         report.jobs += 1;
-        if self.context.settings.log.durability == Durability::Os {
-            // Old rows are dropped for newer ones, which must not be lost after them.
-            self.log.sync()?;
-        }
         let lost = || Error::busy("an input of the compaction is gone");
         let schema_ts = tree.manifest.schema_ts;
         let outcome = self

@@ -7,6 +7,7 @@ mod bench;
 mod context;
 mod report;
 mod run;
+mod sim;
 mod steps;
 mod venv;
 
@@ -18,6 +19,8 @@ const HELP: &str = "\
 cargo xtask test [--quick] [STEP …]   all checks and tests, or the named steps; --quick leaves out sdk
 cargo xtask test --list               names the steps
 cargo xtask bench [NAME [ARGS …]]     runs benches/NAME.py with a release build; without NAME lists them
+cargo xtask sim [--seeds N] [--first S] [--minutes M]   the engine in simulation; 10,000 seeds unless told
+cargo xtask sim --seed S              replays one seed
 cargo xtask venv                      makes the Python environments and prints their folders";
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         "test" => steps::test(&context, rest),
         "bench" => bench::bench(&context, rest),
+        "sim" => sim::sim(&context, rest),
         "venv" => venv::prepare_all(&context),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
