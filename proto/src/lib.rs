@@ -29,6 +29,9 @@ pub mod milvus {
 
 pub use milvus::proto::{common, milvus as service, schema};
 
+/// Which privilege a request needs, and on what, as the options of its message say.
+pub mod guards;
+
 /// What lies on the bucket: see FORMAT.md.
 pub mod disk {
     tonic::include_proto!("elanus.disk");

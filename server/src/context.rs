@@ -9,6 +9,10 @@ use elanus_engine::core::time::Timestamp;
 use elanus_proto::common::ClientInfo;
 use parking_lot::Mutex;
 
+use crate::access::permit::{self, Visible};
+use crate::access::{Access, caller};
+use crate::import::Jobs;
+use crate::memory::pins::Pins;
 use crate::memory::{CompactionJobs, FlushMarks};
 use crate::status::Failure;
 
@@ -22,6 +26,10 @@ pub use elanus_engine::api::DEFAULT_DATABASE;
 pub struct Context {
     /// The store.
     pub engine: Engine,
+    /// Users, roles and what they may do.
+    pub access: Access,
+    /// Imports of files.
+    pub imports: Jobs,
     /// When the server started.
     pub started: Stopwatch,
     /// A timestamp from the start: everything older was settled by recovery.
@@ -30,21 +38,32 @@ pub struct Context {
     pub(crate) flushes: FlushMarks,
     /// Compactions that clients asked for.
     pub(crate) compactions: CompactionJobs,
+    /// Snapshots that iterators read from.
+    pub(crate) pins: Pins,
     clients: Mutex<BTreeMap<i64, ClientInfo>>,
 }
 
 impl Context {
     /// A fresh context over an open engine.
-    pub fn new(engine: Engine) -> Self {
+    ///
+    /// # Errors
+    /// If the records of its users cannot be read.
+    pub fn new(engine: Engine) -> elanus_engine::core::error::Result<Self> {
         let started_ts = engine.next_timestamp();
-        Self {
+        let read = &engine.settings().read;
+        let idle = std::time::Duration::from_millis(read.iterator_idle_ms);
+        let pins = Pins::new(idle, read.max_iterators);
+        Ok(Self {
+            access: Access::open(&engine)?,
+            imports: Jobs::open(&engine)?,
             engine,
             started: Stopwatch::start(),
             started_ts,
             flushes: FlushMarks::default(),
             compactions: CompactionJobs::default(),
+            pins,
             clients: Mutex::default(),
-        }
+        })
     }
 
     /// Remembers a client and gives it its identifier, which is never zero.
@@ -61,6 +80,26 @@ impl Context {
     /// The clients that connected, by identifier.
     pub fn clients(&self) -> Vec<(i64, ClientInfo)> {
         self.clients.lock().iter().map(|(id, info)| (*id, info.clone())).collect()
+    }
+
+    /// The databases that the caller may see.
+    pub fn visible_databases(&self) -> Visible {
+        match self.restricted_caller() {
+            Some(user) => permit::visible_databases(&self.access.state(), &user),
+            None => Visible::All,
+        }
+    }
+
+    /// The collections of a database that the caller may see.
+    pub fn visible_collections(&self, database: &str) -> Visible {
+        match self.restricted_caller() {
+            Some(user) => permit::visible_collections(&self.access.state(), &user, database),
+            None => Visible::All,
+        }
+    }
+
+    fn restricted_caller(&self) -> Option<String> {
+        if self.access.settings().enabled { caller::current() } else { None }
     }
 
     /// The collection of that name or alias, or Milvus's words for its absence.

@@ -1,5 +1,7 @@
 //! What the server remembers of its own: marks of flushes, jobs that clients asked for. Lost at a restart.
 
+pub mod pins;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -63,7 +63,7 @@ impl Server {
         let listen = |e| Error::storage(format!("cannot listen on {}", options.listen), e);
         let incoming = TcpIncoming::bind(options.listen).map_err(listen)?.with_nodelay(Some(true));
         let address = incoming.local_addr().map_err(listen)?;
-        let milvus = Milvus::new(Arc::new(Context::new(engine)));
+        let milvus = Milvus::new(Arc::new(Context::new(engine)?));
         Ok(Self { incoming, address, milvus, options })
     }
 

@@ -2,9 +2,11 @@
 //! failure into the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use elanus_engine::core::runtime::{self, Stopwatch};
 use elanus_proto::common::Status;
+use elanus_proto::milvus::proto::feder;
 use elanus_proto::service::milvus_service_server::MilvusService;
 use elanus_proto::service::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,12 +14,15 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response};
 use tracing::Instrument;
 
+use crate::access::caller;
+use crate::admission::admit;
 use crate::context::{Context, DEFAULT_DATABASE};
 use crate::proxy::{
-    alias, collection, compaction, connect, database, describe, dml, flush, index, load, partition,
-    query, search, statistics,
+    alias, collection, compaction, connect, database, describe, dml, flush, grants, import, index,
+    load, metrics, partition, query, resource_group, roles, search, statistics, users,
 };
 use crate::status::{Failure, code, ok_status};
+use crate::{deadline, quota, slow};
 
 /// More calls at once than any machine runs; taking all of them means that none runs.
 const MAX_CALLS: u32 = 1 << 20;
@@ -100,6 +105,9 @@ struct Call {
     database: String,
     collection: String,
     request_id: String,
+    user: String,
+    /// From this many milliseconds on it is told of; 0: never.
+    slow_ms: u64,
 }
 
 impl Call {
@@ -113,6 +121,8 @@ impl Call {
             database: database_of(metadata, database),
             collection: collection.to_string(),
             request_id: text(metadata, "client-request-id").unwrap_or_default().to_string(),
+            user: String::new(),
+            slow_ms: 0,
         }
     }
 
@@ -123,6 +133,7 @@ impl Call {
             database = self.database,
             collection = self.collection,
             request_id = self.request_id,
+            user = self.user,
         )
     }
 }
@@ -156,8 +167,21 @@ async fn run<T: Send + 'static>(
     let result = joined.unwrap_or_else(|e| {
         Err(Failure::new(code::UNEXPECTED, format!("{} ended early: {e}", call.method)))
     });
-    span.in_scope(|| report(call, &result, watch));
+    span.in_scope(|| {
+        report(call, &result, watch);
+        tell_if_slow(call, &result, watch);
+    });
     result
+}
+
+/// Ends a call whose caller waits no longer. A write goes on to its end.
+async fn in_time<T>(
+    deadline: Option<Duration>,
+    running: impl Future<Output = T>,
+) -> Result<T, tonic::Status> {
+    let Some(deadline) = deadline else { return Ok(running.await) };
+    let ended = tokio::time::timeout(deadline, running).await;
+    ended.map_err(|_| tonic::Status::deadline_exceeded("the call's deadline has passed"))
 }
 
 fn report<T>(call: &Call, result: &Result<T, Failure>, watch: Stopwatch) {
@@ -172,6 +196,27 @@ fn report<T>(call: &Call, result: &Result<T, Failure>, watch: Stopwatch) {
             tracing::warn!(method = call.method, code, reason, elapsed_us, "call failed");
         }
     }
+}
+
+fn tell_if_slow<T: 'static>(call: &Call, result: &Result<T, Failure>, watch: Stopwatch) {
+    let elapsed_ms = u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if call.slow_ms == 0 || elapsed_ms < call.slow_ms {
+        return;
+    }
+    let (queries, rows) = result.as_ref().map_or((0, 0), |answer| slow::counts(answer));
+    let Call { method, database, collection, request_id, user, .. } = call;
+    tracing::warn!(
+        method,
+        database,
+        collection,
+        user,
+        request_id,
+        elapsed_ms,
+        queries,
+        rows,
+        failed = result.is_err(),
+        "slow call"
+    );
 }
 
 /// Where a request names its database and collection.
@@ -190,9 +235,28 @@ macro_rules! scope {
     };
 }
 
-/// Each line: way, method, request, answer, scope, handler.
+/// An answer that says that the call is not supported.
+trait Refusal {
+    fn refusal(failure: Failure) -> Self;
+}
+
+impl Refusal for Status {
+    fn refusal(failure: Failure) -> Self {
+        failure.status()
+    }
+}
+
+impl<A: Answer> Refusal for A {
+    fn refusal(failure: Failure) -> Self {
+        Outcome::<A>::answer(Err(failure))
+    }
+}
+
+/// Each line: way, method, request, answer, scope, handler; then calls that are refused: arrow,
+/// method, request, answer, what is not supported.
 macro_rules! calls {
-    ($($way:ident $method:ident($request:ty) -> $answer:ty, $scope:ident, $handler:path;)*) => {
+    ($($way:ident $method:ident($request:ty) -> $answer:ty, $scope:ident, $handler:path;)*
+     $(=> $refused:ident($asked:ty) -> $told:ty, $what:literal;)*) => {
         #[tonic::async_trait]
         impl MilvusService for Milvus {
             $(async fn $method(
@@ -200,16 +264,34 @@ macro_rules! calls {
                 request: Request<$request>,
             ) -> Result<Response<$answer>, tonic::Status> {
                 let (metadata, _, request) = request.into_parts();
-                let call = Call::new(stringify!($method), &metadata, scope!($scope, request));
+                let mut call = Call::new(stringify!($method), &metadata, scope!($scope, request));
                 let permit = self.begin().await?;
                 let context = self.context.clone();
                 let database = call.database.clone();
+                let user = admit(&context, &metadata, &database, &request).await?;
+                call.user = user.clone().unwrap_or_default();
+                call.slow_ms = context.engine.settings().server.slow_call_ms;
                 let handler = async move {
                     let _permit = permit;
+                    quota::check(&context, &database, stringify!($method))?;
                     $handler(&context, &database, request).await
                 };
-                let result = run(Way::$way, &call, handler).await;
+                let handler = caller::scope(user, handler);
+                let running = run(Way::$way, &call, handler);
+                let result = in_time(deadline::of(&metadata), running).await?;
                 Ok(Response::new(Outcome::<$answer>::answer(result)))
+            })*
+
+            $(async fn $refused(
+                &self,
+                request: Request<$asked>,
+            ) -> Result<Response<$told>, tonic::Status> {
+                let (metadata, _, request) = request.into_parts();
+                let database = database_of(&metadata, "");
+                admit(&self.context, &metadata, &database, &request).await?;
+                let failure = Failure::unsupported(concat!($what, " not supported by Elanus"));
+                tracing::warn!(method = stringify!($refused), reason = failure.reason, "refused");
+                Ok(Response::new(Refusal::refusal(failure)))
             })*
         }
     };
@@ -256,9 +338,9 @@ calls! {
 
     Write create_database(CreateDatabaseRequest) -> Status, server, database::create;
     Write drop_database(DropDatabaseRequest) -> Status, server, database::drop;
-    Write alter_database(AlterDatabaseRequest) -> Status, server, database::alter;
+    Write alter_database(AlterDatabaseRequest) -> Status, database, database::alter;
     Read list_databases(ListDatabasesRequest) -> ListDatabasesResponse, server, database::list;
-    Read describe_database(DescribeDatabaseRequest) -> DescribeDatabaseResponse, server,
+    Read describe_database(DescribeDatabaseRequest) -> DescribeDatabaseResponse, database,
         database::describe;
 
     Write create_index(CreateIndexRequest) -> Status, collection, index::create;
@@ -310,6 +392,124 @@ calls! {
         compaction::state;
     Read get_compaction_state_with_plans(GetCompactionPlansRequest) -> GetCompactionPlansResponse,
         collection, compaction::plans;
+
+    Write import(ImportRequest) -> ImportResponse, collection, import::start;
+    Read get_import_state(GetImportStateRequest) -> GetImportStateResponse, server, import::state;
+    Read list_import_tasks(ListImportTasksRequest) -> ListImportTasksResponse, collection,
+        import::list;
+
+    Write create_credential(CreateCredentialRequest) -> Status, server, users::create;
+    Write update_credential(UpdateCredentialRequest) -> Status, server, users::update;
+    Write delete_credential(DeleteCredentialRequest) -> Status, server, users::delete;
+    Read list_cred_users(ListCredUsersRequest) -> ListCredUsersResponse, server, users::list;
+    Read select_user(SelectUserRequest) -> SelectUserResponse, server, users::select;
+    Write create_role(CreateRoleRequest) -> Status, server, roles::create;
+    Write alter_role(AlterRoleRequest) -> Status, server, roles::alter;
+    Write drop_role(DropRoleRequest) -> Status, server, roles::drop;
+    Write operate_user_role(OperateUserRoleRequest) -> Status, server, roles::operate;
+    Read select_role(SelectRoleRequest) -> SelectRoleResponse, server, roles::select;
+    Write operate_privilege(OperatePrivilegeRequest) -> Status, server, grants::operate_old;
+    Write operate_privilege_v2(OperatePrivilegeV2Request) -> Status, server, grants::operate_new;
+    Read select_grant(SelectGrantRequest) -> SelectGrantResponse, server, grants::select;
+    Write create_privilege_group(CreatePrivilegeGroupRequest) -> Status, server,
+        grants::create_group;
+    Write drop_privilege_group(DropPrivilegeGroupRequest) -> Status, server, grants::drop_group;
+    Write operate_privilege_group(OperatePrivilegeGroupRequest) -> Status, server,
+        grants::alter_group;
+    Read list_privilege_groups(ListPrivilegeGroupsRequest) -> ListPrivilegeGroupsResponse, server,
+        grants::list_groups;
+
+    Read get_metrics(GetMetricsRequest) -> GetMetricsResponse, server, metrics::metrics;
+    Write load_balance(LoadBalanceRequest) -> Status, collection, metrics::balance;
+    Write create_resource_group(CreateResourceGroupRequest) -> Status, server,
+        resource_group::create;
+    Write update_resource_groups(UpdateResourceGroupsRequest) -> Status, server,
+        resource_group::update;
+    Write drop_resource_group(DropResourceGroupRequest) -> Status, server, resource_group::drop;
+    Read list_resource_groups(ListResourceGroupsRequest) -> ListResourceGroupsResponse, server,
+        resource_group::list;
+    Read describe_resource_group(DescribeResourceGroupRequest) -> DescribeResourceGroupResponse,
+        server, resource_group::describe;
+    Write transfer_node(TransferNodeRequest) -> Status, server, resource_group::transfer_node;
+    Write transfer_replica(TransferReplicaRequest) -> Status, collection,
+        resource_group::transfer_replica;
+
+    // AlterCollectionSchema is not among these: clients fall back on other calls when they are told
+    // UNIMPLEMENTED by gRPC itself.
+    => add_collection_function(AddCollectionFunctionRequest) -> Status,
+        "adding functions to a collection is";
+    => alter_collection_function(AlterCollectionFunctionRequest) -> Status,
+        "changing functions of a collection is";
+    => drop_collection_function(DropCollectionFunctionRequest) -> Status,
+        "dropping functions of a collection is";
+    => add_collection_struct_field(AddCollectionStructFieldRequest) -> Status, "struct fields are";
+    => prewarm(PrewarmRequest) -> PrewarmResponse, "prewarming is";
+    => describe_prewarm_task(DescribePrewarmTaskRequest) -> DescribePrewarmTaskResponse,
+        "prewarming is";
+    => create_namespace(CreateNamespaceRequest) -> CreateNamespaceResponse, "namespaces are";
+    => describe_namespace(DescribeNamespaceRequest) -> DescribeNamespaceResponse, "namespaces are";
+    => list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse, "namespaces are";
+    => drop_namespace(DropNamespaceRequest) -> DropNamespaceResponse, "namespaces are";
+    => has_namespace(HasNamespaceRequest) -> HasNamespaceResponse, "namespaces are";
+    => get_namespace_stats(GetNamespaceStatsRequest) -> GetNamespaceStatsResponse, "namespaces are";
+    => calc_distance(CalcDistanceRequest) -> CalcDistanceResults, "interface obsolete: CalcDistance is";
+    => register_link(RegisterLinkRequest) -> RegisterLinkResponse, "RegisterLink is";
+    => list_indexed_segment(feder::ListIndexedSegmentRequest) -> feder::ListIndexedSegmentResponse,
+        "telling of the inside of indexes is";
+    => describe_segment_index_data(feder::DescribeSegmentIndexDataRequest)
+        -> feder::DescribeSegmentIndexDataResponse, "telling of the inside of indexes is";
+    => replicate_message(ReplicateMessageRequest) -> ReplicateMessageResponse, "replication is";
+    => update_replicate_configuration(UpdateReplicateConfigurationRequest) -> Status,
+        "replication is";
+    => get_replicate_configuration(GetReplicateConfigurationRequest)
+        -> GetReplicateConfigurationResponse, "replication is";
+    => backup_rbac(BackupRbacMetaRequest) -> BackupRbacMetaResponse, "copying users and roles is";
+    => restore_rbac(RestoreRbacMetaRequest) -> Status, "restoring users and roles is";
+    => run_analyzer(RunAnalyzerRequest) -> RunAnalyzerResponse, "text analysis is";
+    => compute_phrase_match_slop(ComputePhraseMatchSlopRequest) -> ComputePhraseMatchSlopResponse,
+        "text analysis is";
+    => add_file_resource(AddFileResourceRequest) -> Status, "file resources are";
+    => remove_file_resource(RemoveFileResourceRequest) -> Status, "file resources are";
+    => list_file_resources(ListFileResourcesRequest) -> ListFileResourcesResponse,
+        "file resources are";
+    => add_user_tags(AddUserTagsRequest) -> Status, "row-level security is";
+    => delete_user_tags(DeleteUserTagsRequest) -> Status, "row-level security is";
+    => get_user_tags(GetUserTagsRequest) -> GetUserTagsResponse, "row-level security is";
+    => list_users_with_tag(ListUsersWithTagRequest) -> ListUsersWithTagResponse,
+        "row-level security is";
+    => create_row_policy(CreateRowPolicyRequest) -> Status, "row-level security is";
+    => drop_row_policy(DropRowPolicyRequest) -> Status, "row-level security is";
+    => list_row_policies(ListRowPoliciesRequest) -> ListRowPoliciesResponse, "row-level security is";
+    => update_row_policy(UpdateRowPolicyRequest) -> Status, "row-level security is";
+    => set_rls_principal_tags(SetRlsPrincipalTagsRequest) -> Status, "row-level security is";
+    => get_rls_principal_tags(GetRlsPrincipalTagsRequest) -> GetRlsPrincipalTagsResponse,
+        "row-level security is";
+    => list_rls_principals(ListRlsPrincipalsRequest) -> ListRlsPrincipalsResponse,
+        "row-level security is";
+    => delete_rls_principal_tags(DeleteRlsPrincipalTagsRequest) -> Status, "row-level security is";
+    => create_snapshot(CreateSnapshotRequest) -> Status, "snapshots are";
+    => drop_snapshot(DropSnapshotRequest) -> Status, "snapshots are";
+    => list_snapshots(ListSnapshotsRequest) -> ListSnapshotsResponse, "snapshots are";
+    => describe_snapshot(DescribeSnapshotRequest) -> DescribeSnapshotResponse, "snapshots are";
+    => restore_snapshot(RestoreSnapshotRequest) -> RestoreSnapshotResponse, "snapshots are";
+    => restore_external_snapshot(RestoreExternalSnapshotRequest) -> RestoreExternalSnapshotResponse,
+        "snapshots are";
+    => export_snapshot(ExportSnapshotRequest) -> ExportSnapshotResponse, "snapshots are";
+    => get_export_snapshot_state(GetExportSnapshotStateRequest) -> GetExportSnapshotStateResponse,
+        "snapshots are";
+    => get_restore_snapshot_state(GetRestoreSnapshotStateRequest) -> GetRestoreSnapshotStateResponse,
+        "snapshots are";
+    => list_restore_snapshot_jobs(ListRestoreSnapshotJobsRequest) -> ListRestoreSnapshotJobsResponse,
+        "snapshots are";
+    => pin_snapshot_data(PinSnapshotDataRequest) -> PinSnapshotDataResponse, "snapshots are";
+    => unpin_snapshot_data(UnpinSnapshotDataRequest) -> Status, "snapshots are";
+    => batch_update_manifest(BatchUpdateManifestRequest) -> Status, "BatchUpdateManifest is";
+    => refresh_external_collection(RefreshExternalCollectionRequest)
+        -> RefreshExternalCollectionResponse, "external collections are";
+    => get_refresh_external_collection_progress(GetRefreshExternalCollectionProgressRequest)
+        -> GetRefreshExternalCollectionProgressResponse, "external collections are";
+    => list_refresh_external_collection_jobs(ListRefreshExternalCollectionJobsRequest)
+        -> ListRefreshExternalCollectionJobsResponse, "external collections are";
 }
 
 macro_rules! answers {
@@ -323,16 +523,33 @@ macro_rules! answers {
 }
 
 answers! {
-    AllocTimestampResponse, BatchDescribeCollectionResponse, BoolResponse, CheckHealthResponse,
-    ComponentStates, ConnectResponse, DescribeAliasResponse, DescribeCollectionResponse,
-    DescribeDatabaseResponse, DescribeIndexResponse, FlushAllResponse, FlushResponse,
-    GetCollectionStatisticsResponse, GetCompactionPlansResponse, GetCompactionStateResponse,
-    GetFlushAllStateResponse, GetFlushStateResponse, GetIndexBuildProgressResponse,
-    GetIndexStateResponse, GetIndexStatisticsResponse, GetLoadStateResponse,
-    GetLoadingProgressResponse, GetPartitionStatisticsResponse, GetPersistentSegmentInfoResponse,
-    GetQuerySegmentInfoResponse, GetReplicasResponse, GetVersionResponse, ListAliasesResponse,
-    ListDatabasesResponse, ManualCompactionResponse, MutationResult, QueryResults, SearchResults,
-    ShowCollectionsResponse, ShowPartitionsResponse, TruncateCollectionResponse,
+    AllocTimestampResponse, BackupRbacMetaResponse, BatchDescribeCollectionResponse,
+    BoolResponse, CalcDistanceResults, CheckHealthResponse, ComponentStates,
+    ComputePhraseMatchSlopResponse, ConnectResponse, CreateNamespaceResponse,
+    DescribeAliasResponse, DescribeCollectionResponse, DescribeDatabaseResponse,
+    DescribeIndexResponse, DescribeNamespaceResponse, DescribePrewarmTaskResponse,
+    DescribeResourceGroupResponse, DescribeSnapshotResponse, DropNamespaceResponse,
+    ExportSnapshotResponse, FlushAllResponse, FlushResponse, GetCollectionStatisticsResponse,
+    GetCompactionPlansResponse, GetCompactionStateResponse, GetExportSnapshotStateResponse,
+    GetFlushAllStateResponse, GetFlushStateResponse, GetImportStateResponse,
+    GetIndexBuildProgressResponse, GetIndexStateResponse, GetIndexStatisticsResponse,
+    GetLoadStateResponse, GetLoadingProgressResponse, GetMetricsResponse,
+    GetNamespaceStatsResponse, GetPartitionStatisticsResponse, GetPersistentSegmentInfoResponse,
+    GetQuerySegmentInfoResponse, GetRefreshExternalCollectionProgressResponse,
+    GetReplicasResponse, GetReplicateConfigurationResponse, GetRestoreSnapshotStateResponse,
+    GetRlsPrincipalTagsResponse, GetUserTagsResponse, GetVersionResponse, HasNamespaceResponse,
+    ImportResponse, ListAliasesResponse, ListCredUsersResponse, ListDatabasesResponse,
+    ListFileResourcesResponse, ListImportTasksResponse, ListNamespacesResponse,
+    ListPrivilegeGroupsResponse, ListRefreshExternalCollectionJobsResponse,
+    ListResourceGroupsResponse, ListRestoreSnapshotJobsResponse, ListRlsPrincipalsResponse,
+    ListRowPoliciesResponse, ListSnapshotsResponse, ListUsersWithTagResponse,
+    ManualCompactionResponse, MutationResult, PinSnapshotDataResponse, PrewarmResponse,
+    QueryResults, RefreshExternalCollectionResponse, RegisterLinkResponse,
+    ReplicateMessageResponse, RestoreExternalSnapshotResponse, RestoreSnapshotResponse,
+    RunAnalyzerResponse, SearchResults, SelectGrantResponse, SelectRoleResponse,
+    SelectUserResponse, ShowCollectionsResponse, ShowPartitionsResponse,
+    TruncateCollectionResponse, feder::DescribeSegmentIndexDataResponse,
+    feder::ListIndexedSegmentResponse,
 }
 
 #[cfg(test)]

@@ -8,12 +8,18 @@ use elanus_proto::common::{ErrorCode, Status};
 pub mod code {
     /// The store is owned by another process.
     pub const UNAVAILABLE: i32 = 2;
+    /// More memory than there is.
+    pub const MEMORY_LIMIT: i32 = 3;
     /// Too busy; clients try again.
     pub const RATE_LIMIT: i32 = 8;
+    /// More than the operator allows.
+    pub const QUOTA_EXCEEDED: i32 = 9;
     /// Not built.
     pub const UNIMPLEMENTED: i32 = 10;
     /// More replicas asked than there are nodes.
     pub const RESOURCE_INSUFFICIENT: i32 = 12;
+    /// A disk has too little room.
+    pub const DISK_QUOTA: i32 = 7;
     /// No such collection.
     pub const COLLECTION_NOT_FOUND: i32 = 100;
     /// The collection is not loaded.
@@ -28,6 +34,14 @@ pub mod code {
     pub const PARTITION_NOT_LOADED: i32 = 201;
     /// No such resource group.
     pub const RESOURCE_GROUP_NOT_FOUND: i32 = 300;
+    /// The resource group is there already, and is another.
+    pub const RESOURCE_GROUP_EXISTS: i32 = 301;
+    /// Too many resource groups.
+    pub const RESOURCE_GROUP_LIMIT: i32 = 302;
+    /// What is asked of the resource group cannot be.
+    pub const RESOURCE_GROUP_CONFIG: i32 = 303;
+    /// The resource group has too few nodes.
+    pub const RESOURCE_GROUP_NODES: i32 = 304;
     /// No such index.
     pub const INDEX_NOT_FOUND: i32 = 700;
     /// The index is there already.
@@ -38,6 +52,8 @@ pub mod code {
     pub const DATABASE_LIMIT: i32 = 801;
     /// Not a name for a database.
     pub const DATABASE_NAME: i32 = 802;
+    /// No such node.
+    pub const NODE_NOT_FOUND: i32 = 901;
     /// Reading or writing the store failed.
     pub const IO_FAILED: i32 = 1001;
     /// Stored bytes are damaged.
@@ -46,6 +62,14 @@ pub mod code {
     pub const PARAMETER_INVALID: i32 = 1100;
     /// The request lacks something.
     pub const PARAMETER_MISSING: i32 = 1101;
+    /// No such metric.
+    pub const METRIC_NOT_FOUND: i32 = 1200;
+    /// Not who he says he is.
+    pub const NOT_AUTHENTICATED: i32 = 1400;
+    /// Nobody may do that.
+    pub const PRIVILEGE_NOT_PERMITTED: i32 = 1401;
+    /// Not a name for a group of privileges.
+    pub const PRIVILEGE_GROUP_NAME: i32 = 1402;
     /// No such alias.
     pub const ALIAS_NOT_FOUND: i32 = 1600;
     /// An alias and a collection cannot share a name.
@@ -56,6 +80,10 @@ pub mod code {
     pub const FIELD_NOT_FOUND: i32 = 1700;
     /// Not a name for a field.
     pub const FIELD_NAME: i32 = 1701;
+    /// No such snapshot.
+    pub const SNAPSHOT_NOT_FOUND: i32 = 2600;
+    /// Files cannot be imported.
+    pub const IMPORT_FAILED: i32 = 2100;
     /// Anything else.
     pub const UNEXPECTED: i32 = 65535;
 }
@@ -191,7 +219,7 @@ fn old_code(code: i32) -> ErrorCode {
     match code {
         0 => ErrorCode::Success,
         1 => ErrorCode::NotReadyServe,
-        3 => ErrorCode::InsufficientMemoryToLoad,
+        code::MEMORY_LIMIT => ErrorCode::InsufficientMemoryToLoad,
         7 => ErrorCode::DiskQuotaExhausted,
         code::RATE_LIMIT => ErrorCode::RateLimit,
         9 => ErrorCode::ForceDeny,
@@ -222,14 +250,17 @@ impl From<Error> for Failure {
             (K::NotFound, S::Partition) => Self::new(code::PARTITION_NOT_FOUND, reason),
             (K::NotFound, S::Alias) => Self::new(code::ALIAS_NOT_FOUND, reason),
             (K::NotFound, S::Index) => Self::new(code::INDEX_NOT_FOUND, reason),
+            (K::NotFound, S::Snapshot) => Self::new(code::SNAPSHOT_NOT_FOUND, reason),
             (K::NotFound, S::Field) => Self::new(code::FIELD_NOT_FOUND, reason),
             (K::NotFound, S::Store) => Self::new(code::IO_FAILED, reason),
+            (K::LimitExceeded, S::Memory) => Self::new(code::MEMORY_LIMIT, reason),
             (K::LimitExceeded, S::Database) => Self::new(code::DATABASE_LIMIT, reason),
+            (K::LimitExceeded, S::Store) => Self::new(code::DISK_QUOTA, reason),
             (K::LimitExceeded, S::Collection) => Self::new(code::COLLECTION_LIMIT, reason),
             (K::InvalidRequest, S::Database) => Self::new(code::DATABASE_NAME, reason),
             (K::AlreadyExists, S::Alias) => Self::new(code::ALIAS_EXISTS, reason),
             (K::AlreadyExists, S::Index) => Self::new(code::INDEX_DUPLICATE, reason),
-            (K::NotFound, S::Schema | S::Expression | S::Setting | S::Request)
+            (K::NotFound, S::Schema | S::Expression | S::Setting | S::Memory | S::Request)
             | (
                 K::InvalidRequest,
                 S::Collection
@@ -241,6 +272,8 @@ impl From<Error> for Failure {
                 | S::Expression
                 | S::Setting
                 | S::Store
+                | S::Memory
+                | S::Snapshot
                 | S::Request,
             )
             | (
@@ -253,6 +286,8 @@ impl From<Error> for Failure {
                 | S::Expression
                 | S::Setting
                 | S::Store
+                | S::Memory
+                | S::Snapshot
                 | S::Request,
             )
             | (
@@ -264,7 +299,7 @@ impl From<Error> for Failure {
                 | S::Schema
                 | S::Expression
                 | S::Setting
-                | S::Store
+                | S::Snapshot
                 | S::Request,
             )
             | (K::FailedPrecondition, _) => Self::parameter(reason),
@@ -289,11 +324,14 @@ mod tests {
             (Error::not_found(Subject::Collection, "x"), 100, ErrorCode::CollectionNotExists),
             (Error::not_found(Subject::Partition, "x"), 200, ErrorCode::MetaFailed),
             (Error::not_found(Subject::Index, "x"), 700, ErrorCode::IndexNotExist),
+            (Error::limit(Subject::Store, "x"), 7, ErrorCode::DiskQuotaExhausted),
+            (Error::not_found(Subject::Snapshot, "x"), 2600, ErrorCode::UnexpectedError),
             (Error::not_found(Subject::Database, "x"), 800, ErrorCode::UnexpectedError),
             (Error::not_found(Subject::Alias, "x"), 1600, ErrorCode::UnexpectedError),
             (Error::invalid(Subject::Expression, "x"), 1100, ErrorCode::IllegalArgument),
             (Error::precondition(Subject::Database, "x"), 1100, ErrorCode::IllegalArgument),
             (Error::limit(Subject::Collection, "x"), 102, ErrorCode::UnexpectedError),
+            (Error::limit(Subject::Memory, "x"), 3, ErrorCode::InsufficientMemoryToLoad),
             (Error::busy("x"), 8, ErrorCode::RateLimit),
             (Error::fenced("x"), 2, ErrorCode::UnexpectedError),
             (Error::corrupted("x", "y"), 1009, ErrorCode::UnexpectedError),

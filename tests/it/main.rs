@@ -1,5 +1,7 @@
 //! Tests that reach over several crates, in one binary. Add a module for each subject.
 
+// The futures of a server and an engine nest deeply.
+#![recursion_limit = "256"]
 // Tests may look at the clock and start threads; only what is shipped has to replay.
 #![allow(clippy::disallowed_methods)]
 
@@ -7,13 +9,16 @@ mod cancel;
 mod compaction;
 mod concurrent;
 mod damage;
+mod disk_full;
 mod faces;
 mod harness;
 mod layers;
 mod limits;
 mod model;
+mod past;
 mod recovery;
 mod s3;
+mod scalar_index;
 mod search;
 mod served;
 mod storage;

@@ -188,6 +188,8 @@ async fn context(bucket: &Bucket, log: &std::path::Path) -> Arc<StoreContext> {
         clock: clock.clone(),
         pools: CpuPools::new(1, 1).expect("threads"),
         lease: WriterLease::take(bucket, "x", clock).await.expect("a lease"),
+        in_use: Default::default(),
+        space: Default::default(),
         memtable_bytes: Default::default(),
         work: Arc::default(),
         writer_id: None,

@@ -1,6 +1,7 @@
 //! The clustered index through the engine, against brute force: filters, metrics, nulls, odd values, several
 //! segments and codebooks, damage; and a model test of random programs.
 
+mod joined;
 mod model;
 mod odd;
 mod world;

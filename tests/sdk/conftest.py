@@ -54,13 +54,14 @@ def elanus(*arguments, env=None, stdin=None, timeout=300):
 class Server:
     """One server process; it can be stopped, killed and started again over the same folder."""
 
-    def __init__(self, data, log, env=None):
+    def __init__(self, data, log, env=None, **login):
         self.data = data
         self.log = Path(log)
         self.env = {**os.environ, "RUST_BACKTRACE": "1", **(env or {})}
         self.process = None
         self.port = free_port()
         self.clients = []
+        self.login = login
 
     @property
     def uri(self):
@@ -92,6 +93,7 @@ class Server:
         raise RuntimeError(f"the server does not answer:\n{self.tail()}")
 
     def client(self, **options):
+        options = {**self.login, **options}
         client = MilvusClient(self.uri, timeout=options.pop("timeout", 30), **options)
         self.clients.append(client)
         return client
@@ -148,12 +150,12 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def make_server(tmp_path):
-    """Makes servers of a test's own: make_server(env={…}, data=…)."""
+    """Makes servers of a test's own: make_server(env={…}, data=…, token="user:password")."""
     made = []
 
-    def make(env=None, data=None, start=True):
+    def make(env=None, data=None, start=True, **login):
         number = len(made)
-        server = Server(data or tmp_path / f"data{number}", tmp_path / f"log{number}", env)
+        server = Server(data or tmp_path / f"data{number}", tmp_path / f"log{number}", env, **login)
         made.append(server)
         return server.start() if start else server
 

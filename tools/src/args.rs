@@ -37,6 +37,8 @@ pub enum Command {
     Compact(CompactArgs),
     /// Check every file of a store; exit 1 when something is wrong
     Verify(VerifyArgs),
+    /// Make damaged indexes anew from the rows; exit 1 when something else is wrong
+    Repair(RepairArgs),
     /// Remove the files that a store no longer names
     Gc(GcArgs),
     /// Print the settings in force as a TOML file with explanations
@@ -121,6 +123,18 @@ pub struct CompactArgs {
 pub struct VerifyArgs {
     /// The store: a folder or s3://BUCKET/PREFIX
     pub data: Location,
+    /// Exit 1 also when there are files that nothing needs
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// Arguments of `elanus repair`.
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// The store: a folder or s3://BUCKET/PREFIX
+    pub data: Location,
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// Arguments of `elanus gc`.

@@ -8,9 +8,13 @@ use tokio::sync::{Semaphore, watch};
 use super::engine::{Engine, Inner};
 use crate::collection::Collection;
 use crate::core::error::Result;
+use crate::core::machine;
 use crate::core::runtime::{self, Task};
 use crate::lsm::{commit, gc};
 use crate::shard::maintain::CompactReport;
+
+/// How often the memory of the process is looked at.
+const LOOK_AT_MEMORY: Duration = Duration::from_millis(100);
 
 /// The running tasks.
 #[derive(Debug)]
@@ -27,7 +31,8 @@ impl Background {
         let tasks = vec![
             runtime::spawn(flush_loop(weak.clone(), stopped.clone())),
             runtime::spawn(compaction_loop(weak.clone(), stopped.clone())),
-            runtime::spawn(garbage_loop(weak, stopped)),
+            runtime::spawn(garbage_loop(weak.clone(), stopped.clone())),
+            runtime::spawn(memory_loop(weak, stopped)),
         ];
         Self { stop, tasks }
     }
@@ -71,7 +76,8 @@ async fn compaction_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         let Some(inner) = engine.upgrade() else { return };
         let settings = inner.context.settings.compaction.clone();
         let interval = Duration::from_millis(settings.interval_ms);
-        if settings.enabled {
+        // A merge needs room before it gives any: what is left is for the log and for flushes.
+        if settings.enabled && inner.context.space.check().is_ok() {
             let slots = Arc::new(Semaphore::new(settings.max_jobs));
             let jobs = collections(&inner).into_iter().map(|c| compact_one(c, slots.clone()));
             tokio::select! {
@@ -98,6 +104,23 @@ async fn compact_one(collection: Collection, slots: Arc<Semaphore>) {
         report(outcome, "compaction", &collection);
         if failed {
             return;
+        }
+    }
+}
+
+/// Compares what the process takes with what is counted.
+async fn memory_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let Some(inner) = engine.upgrade() else { return };
+        let Some(bytes) = machine::process_bytes() else { return };
+        let budget = &inner.context.files.budget;
+        budget.observe(bytes);
+        inner.context.files.cache.trim();
+        tracing::trace!("the process has {} MiB, of which {budget}", bytes >> 20);
+        drop(inner);
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(LOOK_AT_MEMORY) => {}
         }
     }
 }
@@ -135,7 +158,15 @@ impl Engine {
             if self.inner.names.read().collections.contains_key(&id) {
                 continue;
             }
-            gc::collect(bucket, id, settings, context.clock.now_ms(), |_| false).await?;
+            let now = context.clock.now_ms();
+            let in_use = &context.in_use;
+            let named = in_use.named_by_clones(bucket, id, settings, now).await?;
+            let folders = in_use.folders();
+            let needed = |path: &str| {
+                named.contains(path)
+                    || path.rsplit_once('/').is_some_and(|(f, _)| folders.contains(f))
+            };
+            gc::collect(bucket, id, settings, now, needed).await?;
         }
         Ok(())
     }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
 use super::background::Background;
 use crate::collection::rows::DEFAULT_PARTITION;
 use crate::collection::{Collection, check, ddl};
+use crate::core::budget::{Budget, Reservation, Use};
 use crate::core::error::{Error, ErrorKind, Result, Subject};
 use crate::core::runtime::{self, Clock, CpuPools, SystemClock};
 use crate::core::schema::CollectionSchema;
@@ -19,6 +21,7 @@ use crate::lsm::commit;
 use crate::lsm::manifest::{FORMAT_VERSION, Manifest, PartitionInfo};
 use crate::segment::files::SegmentFiles;
 use crate::shard::context::StoreContext;
+use crate::shard::in_use::InUse;
 use crate::shard::open::Shard;
 use crate::storage::bucket::Bucket;
 use crate::storage::catalog::{Catalog, CatalogContent, DatabaseRecord};
@@ -26,11 +29,16 @@ use crate::storage::frame;
 use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
 use crate::storage::log::{CollectionLog, LogWriter};
+use crate::storage::probe::check_put_if_absent;
+use crate::storage::space::Space;
 
 /// Name of the database that always exists.
 pub const DEFAULT_DATABASE: &str = "default";
 /// File that makes a folder or bucket a store.
 pub const STORE_FILE: &str = "elanus.json";
+
+/// How long a request waits for memory.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -105,6 +113,7 @@ pub(super) struct Inner {
 pub(super) struct Names {
     pub databases: BTreeMap<String, DatabaseRecord>,
     pub collections: BTreeMap<u64, Collection>,
+    pub records: BTreeMap<String, Vec<u8>>,
 }
 
 impl Names {
@@ -143,6 +152,9 @@ impl Engine {
             // Before the log is opened, so that a second process is told of the store, not of the log.
             drop(WriterLease::take(&bucket, "", clock.clone()).await?);
         }
+        if bucket.is_remote() {
+            check_put_if_absent(&bucket).await?;
+        }
         let local = runtime::blocking(move || LocalDb::open(&folder)).await?;
         Self::open_over(options, bucket, local, clock).await
     }
@@ -163,8 +175,13 @@ impl Engine {
         bucket.remove_leftovers()?;
         let mut content = bind(&bucket, &catalog, content, options.create, clock.as_ref()).await?;
         runtime::gate("open.bound").await;
+        let folders = [local.folder(), bucket.folder()].into_iter().flatten();
+        let space = Space::new(
+            folders.map(Path::to_path_buf).collect(),
+            options.settings.log.min_free_bytes,
+        );
         let context = Arc::new(StoreContext {
-            files: Arc::new(SegmentFiles::new(bucket, options.settings.read.cache_bytes)?),
+            files: files(bucket, &options.settings)?,
             log: Arc::new(LogWriter::start(local, &options.settings.log)?),
             oracle: TimestampOracle::default(),
             clock,
@@ -172,12 +189,14 @@ impl Engine {
             writer_id: Some(holder),
             lease,
             memtable_bytes: AtomicUsize::new(0),
+            in_use: InUse::default(),
+            space,
             work: Arc::default(),
             settings: options.settings,
         });
         reconcile(&context, &catalog, &mut content).await?;
         let collections = open_collections(&context, &catalog, &content).await?;
-        let names = Names { databases: content.databases, collections };
+        let names = Names { databases: content.databases, collections, records: content.records };
         let engine = Self {
             inner: Arc::new(Inner {
                 context,
@@ -216,6 +235,14 @@ impl Engine {
     /// Threads for CPU work.
     pub fn pools(&self) -> &CpuPools {
         &self.inner.context.pools
+    }
+
+    /// Memory for a request, which waits until others give it back; held until it is dropped.
+    ///
+    /// # Errors
+    /// `LimitExceeded` if it could never fit into `memory.limit_bytes`; `Busy` if it did not become free in time.
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation> {
+        self.inner.context.files.reserve(Use::Requests, bytes, REQUEST_PATIENCE).await
     }
 
     /// A fresh timestamp.
@@ -451,7 +478,17 @@ fn first_manifest(
         released: false,
         dropped: false,
         codebooks: Vec::new(),
+        exact_from_ts: created_ts,
+        gap_from_ts: None,
+        snapshots: Vec::new(),
+        sources: Vec::new(),
     }
+}
+
+/// The bucket with its caches, within the memory that the settings or the machine give.
+pub(super) fn files(bucket: Bucket, settings: &Settings) -> Result<Arc<SegmentFiles>> {
+    let budget = settings.memory.limit().map_or_else(Budget::unlimited, Budget::new);
+    Ok(Arc::new(SegmentFiles::within(bucket, settings.read.cache_bytes, budget)?))
 }
 
 pub(super) fn pools(settings: &ReadSettings) -> Result<CpuPools> {
@@ -562,6 +599,10 @@ fn store_checksum(id: &str) -> String {
 }
 
 async fn make_store_file(bucket: &Bucket) -> Result<String> {
+    if !bucket.is_remote() {
+        // A folder of a network may lie too; of a bucket it is known already.
+        check_put_if_absent(bucket).await?;
+    }
     let id = format!("{:016x}{:016x}", runtime::random_id(), runtime::random_id());
     let text = serde_json::json!({
         "format_version": FORMAT_VERSION,
@@ -668,6 +709,7 @@ async fn open_collections(
             catalog.remove_collection(*id)?;
             continue;
         }
+        context.in_use.note_clone(*id, &head.sources);
         let shard = Shard::open(context.clone(), Arc::new(head)).await?;
         collections.insert(*id, Collection::new(Arc::new(shard)));
     }

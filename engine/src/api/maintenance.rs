@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use super::engine::pools;
+use super::engine::{files, pools};
 use crate::core::error::Result;
 use crate::core::runtime::{self, Clock, SystemClock};
 use crate::core::settings::Settings;
 use crate::core::time::TimestampOracle;
 use crate::lsm::commit;
-use crate::segment::files::SegmentFiles;
 use crate::shard::context::StoreContext;
+use crate::shard::in_use::InUse;
 use crate::shard::open::Shard;
 use crate::storage::bucket::Bucket;
 use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
 use crate::storage::log::LogWriter;
+use crate::storage::probe::check_put_if_absent;
+use crate::storage::space::Space;
 
 /// Shards of a store over an empty scratch log: rows in the server's own log are not touched, and stay after
 /// the manifests' flushed timestamps.
@@ -30,13 +32,16 @@ impl MaintenanceEngine {
     pub async fn open(location: &str, settings: Settings) -> Result<Self> {
         settings.check()?;
         let bucket = Bucket::open(location, false)?;
+        if bucket.is_remote() {
+            check_put_if_absent(&bucket).await?;
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let holder = format!("maintenance-{:016x}", runtime::random_id());
         let lease = WriterLease::take(&bucket, &holder, clock.clone()).await?;
         let scratch = std::env::temp_dir().join(format!("elanus-{holder}"));
         let local = LocalDb::open(&scratch)?;
         let context = Arc::new(StoreContext {
-            files: Arc::new(SegmentFiles::new(bucket, settings.read.cache_bytes)?),
+            files: files(bucket, &settings)?,
             log: Arc::new(LogWriter::start(local, &settings.log)?),
             oracle: TimestampOracle::default(),
             clock,
@@ -44,6 +49,8 @@ impl MaintenanceEngine {
             writer_id: None,
             lease,
             memtable_bytes: AtomicUsize::new(0),
+            in_use: InUse::default(),
+            space: Space::default(),
             work: Arc::default(),
             settings,
         });

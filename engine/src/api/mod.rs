@@ -43,26 +43,32 @@
 
 mod aliases;
 mod background;
+mod clones;
 mod databases;
 mod engine;
+mod files;
 mod maintenance;
+mod records;
 
 pub use crate::collection::rows::{DEFAULT_PARTITION, Rows, Written};
 pub use crate::collection::{Collection, CollectionStats, SegmentInfo};
 pub use crate::core::effort::Effort;
 pub use crate::index::{Metric, Queries, Query, ScoreRange, VectorValues, VectorView, bit_score};
 pub use crate::lsm::gc::GcReport;
+pub use crate::lsm::history::AsOf;
 pub use crate::lsm::info::CollectionInfo;
-pub use crate::lsm::manifest::{IndexInfo, PartitionInfo};
+pub use crate::lsm::manifest::{IndexInfo, NamedSnapshot, PartitionInfo};
 pub use crate::shard::maintain::{CompactMode, CompactReport};
 pub use crate::shard::search::{Hit, SearchRequest, SearchResult};
 pub use crate::shard::snapshot::{
     PartitionSet, RowAddress, RowOrder, ScanCounts, Selection, Snapshot, UnitInfo,
 };
 pub use crate::storage::catalog::DatabaseRecord as DatabaseInfo;
+pub use clones::CloneOrder;
 pub(crate) use engine::read_store_file;
 pub use engine::{DEFAULT_DATABASE, Engine, NewCollection, OpenOptions};
 pub(crate) use maintenance::MaintenanceEngine;
+pub use records::RecordChange;
 
 /// The score of one pair of vectors as searches report it (before rounding to 32 bits): the same on every
 /// processor. L2 is the squared distance; a zero vector has cosine 0.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::core::error::{Error, Result, Subject};
+use crate::core::geometry;
 use crate::core::schema::{CollectionSchema, DYNAMIC_FIELD, DataType, DefaultValue, FieldSchema};
 use crate::core::settings::LimitSettings;
 
@@ -98,7 +99,9 @@ fn check_type(data_type: &DataType, limits: &LimitSettings) -> Result<(), String
                 ));
             }
             match element.as_ref() {
-                DataType::Array { .. } | DataType::Json => Err(no_element(element)),
+                DataType::Array { .. } | DataType::Json | DataType::Text | DataType::Geometry => {
+                    Err(no_element(element))
+                }
                 vector if vector.is_vector() => Err(no_element(element)),
                 scalar => check_type(scalar, limits),
             }
@@ -138,6 +141,9 @@ fn default_fits(data_type: &DataType, value: &DefaultValue) -> bool {
         (DataType::VarChar { max_length }, DefaultValue::Text(v)) => {
             v.len() <= *max_length as usize
         }
+        (DataType::Geometry, DefaultValue::Text(v)) => geometry::check_text(v).is_ok(),
+        (DataType::Text, DefaultValue::Text(_))
+        | (DataType::Timestamptz, DefaultValue::Timestamp(_)) => true,
         _ => false,
     }
 }

@@ -84,7 +84,10 @@ impl Collection {
             return Ok(());
         }
         let edit = |manifest: &Manifest| {
-            if manifest.indexes.iter().any(|i| i.name == name || i.field == field) {
+            // A JSON field may have an index on each of several paths.
+            let path = params.get("json_path");
+            let taken = |i: &IndexInfo| i.field == field && i.params.get("json_path") == path;
+            if manifest.indexes.iter().any(|i| i.name == name || taken(i)) {
                 return Err(Error::exists(
                     Subject::Index,
                     format!(
@@ -99,7 +102,9 @@ impl Collection {
             next.indexes.push(IndexInfo { id, name: name.into(), field: field.into(), params });
             Ok(next)
         };
-        self.shard.alter(edit).await.map(|_| ())
+        self.shard.alter(edit).await?;
+        self.shard.build_scalar_indexes().await;
+        Ok(())
     }
 
     /// Drops an index, by its name or, if none has it, by its field's.
@@ -146,10 +151,13 @@ impl Collection {
             Ok(next)
         };
         let manifest = self.shard.tree().manifest.clone();
-        if edit(&manifest)? == *manifest {
-            return Ok(());
+        if edit(&manifest)? != *manifest {
+            self.shard.alter(edit).await?;
         }
-        self.shard.alter(edit).await.map(|_| ())
+        if loaded {
+            self.shard.build_scalar_indexes().await;
+        }
+        Ok(())
     }
 
     /// Sets and removes properties.

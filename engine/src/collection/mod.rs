@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod ddl;
+mod past;
 pub mod rows;
 
 use std::sync::Arc;

@@ -41,6 +41,16 @@ pub struct Written {
     pub timestamp: Timestamp,
 }
 
+/// Rows ready for the shard.
+struct Prepared {
+    batch: RecordBatch,
+    /// Partitions and their numbers of rows, in the order of the batch.
+    groups: Vec<(u64, usize)>,
+    /// In the order given.
+    keys: Keys,
+    schema_ts: Timestamp,
+}
+
 impl Collection {
     /// Writes rows; one with a key that exists replaces the older row. Durable and visible on return.
     pub async fn insert(&self, rows: Rows) -> Result<Written> {
@@ -60,7 +70,35 @@ impl Collection {
         self.write(rows).await
     }
 
+    /// Upserts rows that are made from what is there: `complete` is given a snapshot, and no other
+    /// write comes between it and this one.
+    pub async fn upsert_completed<F, E>(
+        &self,
+        complete: impl FnOnce(Snapshot) -> F,
+    ) -> std::result::Result<Written, E>
+    where
+        F: Future<Output = std::result::Result<Rows, E>>,
+        E: From<Error>,
+    {
+        let mut keys = None;
+        let made = async |snapshot: Snapshot| {
+            let prepared = self.prepare(complete(snapshot).await?)?;
+            keys = Some(prepared.keys.clone());
+            Ok::<_, E>((prepared.batch, prepared.groups, prepared.schema_ts))
+        };
+        let timestamp = self.shard.write_chosen(made).await?;
+        let keys = keys.ok_or_else(|| Error::internal("rows were written without keys"))?;
+        Ok(Written { count: keys.len() as u64, keys, timestamp })
+    }
+
     async fn write(&self, rows: Rows) -> Result<Written> {
+        let Prepared { batch, groups, keys, schema_ts } = self.prepare(rows)?;
+        let timestamp = self.shard.write_rows(batch, groups, schema_ts).await?;
+        Ok(Written { count: keys.len() as u64, keys, timestamp })
+    }
+
+    /// Checks and completes rows, and puts those of one partition together.
+    fn prepare(&self, rows: Rows) -> Result<Prepared> {
         let manifest = self.shard.tree().manifest.clone();
         let context = &self.shard.context;
         let make = |count: usize| {
@@ -73,9 +111,7 @@ impl Collection {
         let keys = record::keys_of(&batch, key_column)?;
         let partitions = route(&manifest, &batch, rows.partition.as_deref())?;
         let (batch, groups) = record::group_by_partition(batch, &keys, &partitions)?;
-        let count = keys.len() as u64;
-        let timestamp = self.shard.write_rows(batch, groups, manifest.schema_ts).await?;
-        Ok(Written { keys, count, timestamp })
+        Ok(Prepared { batch, groups, keys, schema_ts: manifest.schema_ts })
     }
 
     /// Deletes rows by key; keys that are not there are no error. Durable and visible on return.

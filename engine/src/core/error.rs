@@ -42,6 +42,8 @@ pub enum Subject {
     Alias,
     /// An index.
     Index,
+    /// A moment of the past, or a snapshot by its name.
+    Snapshot,
     /// A field of a schema, or a value in it.
     Field,
     /// A collection's schema.
@@ -50,6 +52,8 @@ pub enum Subject {
     Expression,
     /// A setting.
     Setting,
+    /// The memory of the process.
+    Memory,
     /// The store and its files.
     Store,
     /// Anything else.

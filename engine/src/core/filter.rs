@@ -1,6 +1,7 @@
 //! The engine's whole view of a filter: columns in, one truth value a row out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 
@@ -19,6 +20,79 @@ pub trait RowFilter: Send + Sync + std::fmt::Debug {
     fn may_match(&self, units: &[&UnitStats]) -> Vec<bool> {
         vec![true; units.len()]
     }
+
+    /// The filter taken apart, so that indexes of columns can answer some of it; none: it is one piece.
+    fn parts(&self) -> Option<Arc<FilterNode>> {
+        None
+    }
+}
+
+/// A part of a filter that has a truth value of its own.
+#[derive(Debug)]
+pub struct FilterNode {
+    /// The part as a filter.
+    pub test: Arc<dyn RowFilter>,
+    /// What it is made of.
+    pub kind: FilterKind,
+}
+
+/// What a part of a filter is made of.
+#[derive(Debug)]
+pub enum FilterKind {
+    /// True where all are.
+    All(Vec<FilterNode>),
+    /// True where any is.
+    Any(Vec<FilterNode>),
+    /// It reads one column: what is true of a value is true of all rows that have it.
+    Column(ColumnTest),
+    /// Anything else.
+    Whole,
+}
+
+/// A test of one column.
+#[derive(Debug)]
+pub struct ColumnTest {
+    /// The column.
+    pub column: String,
+    /// What of a value decides.
+    pub view: ColumnView,
+    /// Values for which it may be true: those outside need not be tested.
+    pub candidates: Candidates,
+}
+
+/// What of a column's values decides a test.
+#[derive(Debug)]
+pub enum ColumnView {
+    /// The whole value.
+    Values,
+    /// Of a list: the test is true of a list when it is true of the list of any one of its elements.
+    Elements,
+    /// Of a JSON text: what stands at one path.
+    Json(Arc<dyn JsonView>),
+}
+
+/// The one place of JSON values that a test reads.
+pub trait JsonView: Send + Sync + std::fmt::Debug {
+    /// A narrower form of the texts of a column: the test gives the same for a text and for its narrow
+    /// form, which keeps only what an index on `json_path` (Milvus's spelling, with the column's name
+    /// `column` in front) holds. None if the test reads anything outside that path.
+    fn narrow(&self, column: &str, json_path: &str, texts: &ArrayRef) -> Option<Result<ArrayRef>>;
+
+    /// Whether [`Self::narrow`] gives texts for this path.
+    fn is_under(&self, column: &str, json_path: &str) -> bool;
+}
+
+/// Values for which a test may be true. All arrays are of the column's type.
+#[derive(Debug, Clone)]
+pub enum Candidates {
+    /// Any value, null too.
+    All,
+    /// These values.
+    Values(ArrayRef),
+    /// Values from the one to the other, each an array of one; none: no bound on that side.
+    Range(Option<ArrayRef>, Option<ArrayRef>),
+    /// Nulls.
+    Nulls,
 }
 
 /// What is known of a unit of rows without reading it.

@@ -34,6 +34,14 @@ pub enum Keys {
 }
 
 impl Keys {
+    /// Asks for a row's key before it is needed.
+    pub fn prefetch(&self, row: usize) {
+        match self {
+            Self::Int(keys) => elanus_kernels::prefetch(&keys.values()[row..=row]),
+            Self::Text(keys) => elanus_kernels::prefetch(&keys.value_offsets()[row..=row]),
+        }
+    }
+
     /// Reads a key column; it must be Int64 or Utf8.
     pub fn from_array(array: &dyn Array) -> Result<Self> {
         if let Some(a) = array.as_primitive_opt::<Int64Type>() {

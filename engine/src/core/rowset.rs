@@ -39,6 +39,14 @@ impl RowSet {
         }
     }
 
+    /// These of `rows` rows.
+    pub fn from_rows(rows: usize, members: impl Iterator<Item = u32>) -> Self {
+        let mut bits = arrow::array::BooleanBufferBuilder::new(rows);
+        bits.append_n(rows, false);
+        members.for_each(|row| bits.set_bit(row as usize, true));
+        Self::from_bits(bits.finish())
+    }
+
     /// Rows at or after `from` and before `to`.
     pub fn range(rows: usize, from: usize, to: usize) -> Self {
         Self::from_bits(BooleanBuffer::collect_bool(rows, |i| i >= from && i < to))
@@ -75,6 +83,15 @@ impl RowSet {
             (true, _) => other.clone(),
             (_, true) => self.clone(),
             _ => Self::from_bits(&self.bits & &other.bits),
+        }
+    }
+
+    /// Rows in either.
+    pub fn or(&self, other: &Self) -> Self {
+        match (self.count, other.count) {
+            (0, _) => other.clone(),
+            (_, 0) => self.clone(),
+            _ => Self::from_bits(&self.bits | &other.bits),
         }
     }
 

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::error::{Error, Result};
+use super::wanted::Wanted;
 
 /// Tells the time of day.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -292,8 +293,13 @@ async fn run<T: Send + 'static>(
         return work();
     };
     let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (_waiting, wanted) = Wanted::pair();
     pool.spawn(move || {
         // The asker may have gone away; then nobody wants the answer.
+        if !wanted.still() {
+            return;
+        }
+        let work = || wanted.during(work);
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         let done = done.unwrap_or_else(|_| Err(Error::internal("CPU work broke off")));
         sender.send(done).ok();

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{
-    DataType as ArrowType, Field as ArrowField, Schema as ArrowSchema, SchemaRef,
+    DataType as ArrowType, Field as ArrowField, Schema as ArrowSchema, SchemaRef, TimeUnit,
 };
 
 use super::error::{Error, Result, Subject, nearest_name};
+use super::timestamptz;
 
 /// Name of the hidden JSON column that holds dynamic fields.
 pub const DYNAMIC_FIELD: &str = "$meta";
 /// Name of the hidden column with the commit timestamp in segment files.
 pub const TIMESTAMP_FIELD: &str = "_ts";
-/// Key of Arrow field metadata: `json` marks a text column that holds JSON, `bfloat16_vector` and
-/// `binary_vector` what fixed-size binary values are.
+/// Key of Arrow field metadata: `json` and `geometry` mark a text column that holds JSON or WKT,
+/// `bfloat16_vector`, `binary_vector` and `sparse_float_vector` what binary values are.
 pub const TYPE_METADATA: &str = "elanus:type";
 /// Key of Arrow field metadata: the field's default as text.
 pub const DEFAULT_METADATA: &str = "elanus:default";
@@ -43,8 +44,14 @@ pub enum DataType {
         /// Most bytes of a value.
         max_length: u32,
     },
+    /// UTF-8 text of any length.
+    Text,
     /// Any JSON value, kept as its text.
     Json,
+    /// A moment: microseconds since 1970 in UTC.
+    Timestamptz,
+    /// A shape in the plane, kept as its well-known text (WKT).
+    Geometry,
     /// At most `max_capacity` elements of one scalar type.
     Array {
         /// Type of the elements: a scalar, neither JSON nor an array.
@@ -77,6 +84,9 @@ pub enum DataType {
         /// Number of dimensions, a multiple of 8.
         dim: u32,
     },
+    /// Few 32-bit floats at positions from 0 to 2^32 - 2: pairs of position (u32) and value (f32),
+    /// little-endian, positions ascending.
+    SparseFloatVector,
 }
 
 /// A list of `dim` values for each row.
@@ -101,7 +111,8 @@ impl DataType {
             Self::Int64 => ArrowType::Int64,
             Self::Float => ArrowType::Float32,
             Self::Double => ArrowType::Float64,
-            Self::VarChar { .. } | Self::Json => ArrowType::Utf8,
+            Self::VarChar { .. } | Self::Text | Self::Json | Self::Geometry => ArrowType::Utf8,
+            Self::Timestamptz => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::Array { element, .. } => {
                 ArrowType::List(Arc::new(ArrowField::new("item", element.to_arrow(), true)))
             }
@@ -110,12 +121,28 @@ impl DataType {
             Self::Int8Vector { dim } => fixed_list(ArrowType::Int8, *dim),
             Self::BFloat16Vector { dim } => fixed_bytes(2 * u64::from(*dim)),
             Self::BinaryVector { dim } => fixed_bytes(u64::from(*dim) / 8),
+            Self::SparseFloatVector => ArrowType::Binary,
         }
     }
 
     /// Whether values are vectors.
     pub fn is_vector(&self) -> bool {
-        self.vector_dim().is_some()
+        self.vector_dim().is_some() || self.is_sparse_vector()
+    }
+
+    /// Whether values are sparse vectors.
+    pub fn is_sparse_vector(&self) -> bool {
+        matches!(self, Self::SparseFloatVector)
+    }
+
+    /// Whether values are vectors of numbers of one length.
+    pub fn is_dense_vector(&self) -> bool {
+        self.vector_dim().is_some() && !self.is_binary_vector()
+    }
+
+    /// Whether values are plain text that users compare as text.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::VarChar { .. } | Self::Text)
     }
 
     /// Whether values are vectors of bits.
@@ -123,7 +150,7 @@ impl DataType {
         matches!(self, Self::BinaryVector { .. })
     }
 
-    /// Number of dimensions of a vector type (bits of a BinaryVector).
+    /// Number of dimensions of a vector type (bits of a BinaryVector); a sparse vector has none.
     pub fn vector_dim(&self) -> Option<u32> {
         match self {
             Self::FloatVector { dim }
@@ -135,7 +162,7 @@ impl DataType {
         }
     }
 
-    /// Bytes of one value of a vector type.
+    /// Bytes of one value of a vector type; a sparse vector has no fixed number.
     pub fn vector_bytes(&self) -> Option<u64> {
         match self {
             Self::FloatVector { dim } => Some(4 * u64::from(*dim)),
@@ -150,6 +177,8 @@ impl DataType {
     fn type_mark(&self) -> Option<&'static str> {
         match self {
             Self::Json => Some("json"),
+            Self::Geometry => Some("geometry"),
+            Self::SparseFloatVector => Some("sparse_float_vector"),
             Self::BFloat16Vector { .. } => Some("bfloat16_vector"),
             Self::BinaryVector { .. } => Some("binary_vector"),
             _ => None,
@@ -189,10 +218,12 @@ pub enum DefaultValue {
     Float(f32),
     /// For Double.
     Double(f64),
-    /// For VarChar.
+    /// For VarChar, Text and Geometry.
     Text(String),
     /// For JSON: its text.
     Json(String),
+    /// For Timestamptz: microseconds since 1970 in UTC.
+    Timestamp(i64),
 }
 
 impl DefaultValue {
@@ -204,6 +235,7 @@ impl DefaultValue {
             Self::Float(v) => v.to_string(),
             Self::Double(v) => v.to_string(),
             Self::Text(v) | Self::Json(v) => v.clone(),
+            Self::Timestamp(v) => timestamptz::utc_text(*v),
         }
     }
 }
@@ -231,6 +263,8 @@ pub struct FieldSchema {
     pub is_partition_key: bool,
     /// Whether rows are to be ordered by this field.
     pub is_clustering_key: bool,
+    /// Whether a function of the schema makes its values; rows do not give them.
+    pub is_function_output: bool,
     /// Further parameters as given, kept for describing (`mmap.enabled`, …).
     pub params: BTreeMap<String, String>,
 }
@@ -249,6 +283,7 @@ impl FieldSchema {
             auto_id: false,
             is_partition_key: false,
             is_clustering_key: false,
+            is_function_output: false,
             params: BTreeMap::new(),
         }
     }
@@ -286,9 +321,33 @@ impl FieldSchema {
         if let Some(default) = &self.default_value {
             metadata.insert(DEFAULT_METADATA.to_string(), default.to_text());
         }
-        ArrowField::new(&self.name, self.data_type.to_arrow(), self.nullable)
-            .with_metadata(metadata)
+        ArrowField::new(
+            &self.name,
+            self.data_type.to_arrow(),
+            self.nullable || self.is_function_output,
+        )
+        .with_metadata(metadata)
     }
+}
+
+/// What makes the values of some fields out of others. Kept as given; nothing runs it yet, and its
+/// outputs are null.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FunctionSchema {
+    /// Number that never changes; functions count from [`FIRST_FIELD_ID`] too.
+    pub id: i64,
+    /// Name, unique in the schema.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Milvus's number of the type.
+    pub kind: i32,
+    /// Fields that it reads.
+    pub inputs: Vec<String>,
+    /// Fields that it fills.
+    pub outputs: Vec<String>,
+    /// Further parameters as given.
+    pub params: BTreeMap<String, String>,
 }
 
 /// The schema of a collection.
@@ -300,12 +359,14 @@ pub struct CollectionSchema {
     pub fields: Vec<FieldSchema>,
     /// Whether rows may carry fields that the schema does not name; they are kept in `$meta`.
     pub enable_dynamic_field: bool,
+    /// What makes the values of some fields out of others.
+    pub functions: Vec<FunctionSchema>,
 }
 
 impl CollectionSchema {
     /// A schema of these fields, numbered in order.
     pub fn new(fields: Vec<FieldSchema>) -> Self {
-        let mut schema = Self { description: String::new(), fields, enable_dynamic_field: false };
+        let mut schema = Self { fields, ..Self::default() };
         schema.number_fields();
         schema
     }
@@ -324,6 +385,18 @@ impl CollectionSchema {
                 field.id = next;
                 next += 1;
             }
+        }
+        let ids = self.functions.iter().map(|f| f.id + 1);
+        let free = ids.max().unwrap_or(0).max(FIRST_FIELD_ID)..;
+        let unnumbered = self.functions.iter_mut().filter(|f| f.id == 0);
+        unnumbered.zip(free).for_each(|(function, id)| function.id = id);
+    }
+
+    /// Notes in each field whether a function fills it.
+    pub fn mark_outputs(&mut self) {
+        let functions = &self.functions;
+        for field in &mut self.fields {
+            field.is_function_output = functions.iter().any(|f| f.outputs.contains(&field.name));
         }
     }
 
@@ -358,6 +431,11 @@ impl CollectionSchema {
     /// The partition key field, if declared.
     pub fn partition_key(&self) -> Option<&FieldSchema> {
         self.fields.iter().find(|f| f.is_partition_key)
+    }
+
+    /// The field by which rows are ordered, if declared.
+    pub fn clustering_key(&self) -> Option<&FieldSchema> {
+        self.fields.iter().find(|f| f.is_clustering_key)
     }
 
     /// Columns as readers see them: the fields, then `$meta` where dynamic fields are on.

@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result, Subject};
+pub use super::server_settings::{AuthSettings, ServerSettings};
+
+/// The least that `memory.limit_bytes` may say: the program alone takes half of it.
+const LEAST_MEMORY_BYTES: usize = 128 << 20;
 
 /// When a write is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +36,14 @@ pub struct Settings {
     pub gc: GcSettings,
     /// Reading.
     pub read: ReadSettings,
+    /// Memory of the process.
+    pub memory: MemorySettings,
     /// Limits on requests.
     pub limits: LimitSettings,
+    /// Who may do what.
+    pub auth: AuthSettings,
+    /// The server's own conduct.
+    pub server: ServerSettings,
 }
 
 /// The write-ahead log.
@@ -46,6 +56,9 @@ pub struct LogSettings {
     pub os_sync_interval_ms: u64,
     /// Most bytes that one group commit writes at once. More: fewer syncs under load, longer waits.
     pub group_max_bytes: usize,
+    /// Writes are refused and merges wait while a disk of the store has less room, so that neither the log nor
+    /// a flush meets a full one. 0: it is not looked at.
+    pub min_free_bytes: u64,
     /// Folder of the local log and catalog. Empty: `local` inside a local data folder; a store in a
     /// bucket needs it.
     pub dir: String,
@@ -57,6 +70,7 @@ impl Default for LogSettings {
             durability: Durability::Sync,
             os_sync_interval_ms: 200,
             group_max_bytes: 16 << 20,
+            min_free_bytes: 256 << 20,
             dir: String::new(),
         }
     }
@@ -144,13 +158,23 @@ pub struct GcSettings {
     pub interval_ms: u64,
     /// A file is removed when it has been useless for this long.
     pub grace_ms: u64,
+    /// Versions of a collection can be read `AS OF` a time for this long after they were replaced, at least
+    /// for `grace_ms`. More: deleted and merged rows keep their disk for longer.
+    pub retention_ms: u64,
     /// Manifest versions that are kept besides the newest.
     pub keep_manifests: usize,
 }
 
 impl Default for GcSettings {
     fn default() -> Self {
-        Self { interval_ms: 30_000, grace_ms: 60_000, keep_manifests: 8 }
+        Self { interval_ms: 30_000, grace_ms: 60_000, retention_ms: 0, keep_manifests: 8 }
+    }
+}
+
+impl GcSettings {
+    /// How long a version protects its files after it was replaced.
+    pub fn kept_ms(&self) -> u64 {
+        self.grace_ms.max(self.retention_ms)
     }
 }
 
@@ -164,11 +188,42 @@ pub struct ReadSettings {
     pub search_threads: usize,
     /// Threads for flushes and compactions. 0: half the cores, at least one.
     pub maintenance_threads: usize,
+    /// Milliseconds that the snapshot of an iterator is held after its last page. Held snapshots keep
+    /// their files on the store and their memtables in memory.
+    pub iterator_idle_ms: u64,
+    /// Most snapshots held for iterators; with more, the one that was not used for longest goes.
+    pub max_iterators: usize,
 }
 
 impl Default for ReadSettings {
     fn default() -> Self {
-        Self { cache_bytes: 4 << 30, search_threads: 0, maintenance_threads: 0 }
+        Self {
+            cache_bytes: 4 << 30,
+            search_threads: 0,
+            maintenance_threads: 0,
+            iterator_idle_ms: 600_000,
+            max_iterators: 1_000,
+        }
+    }
+}
+
+/// Memory of the process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemorySettings {
+    /// Memory that the process may take for everything together: memtables, caches, flushes and compactions, requests.
+    /// At it, caches shrink, then work waits. 0: three quarters of what the machine or its control group has. Less than
+    /// about 200 MB makes everything slow.
+    pub limit_bytes: usize,
+}
+
+impl MemorySettings {
+    /// The limit, with the machine's asked for where none is set; none where the machine does not say.
+    pub fn limit(&self) -> Option<usize> {
+        match self.limit_bytes {
+            0 => super::machine::memory_bytes().map(|bytes| bytes / 4 * 3),
+            bytes => Some(bytes),
+        }
     }
 }
 
@@ -256,7 +311,7 @@ impl Settings {
 
     /// Refuses values out of range, by name.
     pub fn check(&self) -> Result<()> {
-        let ranges: [(&str, u64, u64, u64); 18] = [
+        let ranges: [(&str, u64, u64, u64); 20] = [
             ("log.group_max_bytes", self.log.group_max_bytes as u64, 1 << 10, 1 << 30),
             ("log.os_sync_interval_ms", self.log.os_sync_interval_ms, 1, 60_000),
             ("memtable.max_size_bytes", self.memtable.max_size_bytes as u64, 1 << 10, 1 << 36),
@@ -272,6 +327,8 @@ impl Settings {
             ("compaction.interval_ms", self.compaction.interval_ms, 1, 86_400_000),
             ("compaction.max_jobs", self.compaction.max_jobs as u64, 1, 64),
             ("read.cache_bytes", self.read.cache_bytes as u64, 1 << 20, 1 << 44),
+            ("read.iterator_idle_ms", self.read.iterator_idle_ms, 1, 86_400_000),
+            ("read.max_iterators", self.read.max_iterators as u64, 1, 1_000_000),
             ("limits.max_top_k", self.limits.max_top_k as u64, 1, 10_000_000),
             ("limits.max_queries", self.limits.max_queries as u64, 1, 1_000_000),
             ("limits.max_dim", self.limits.max_dim.into(), 1, 1 << 20),
@@ -284,13 +341,20 @@ impl Settings {
                 ));
             }
         }
+        if self.memory.limit_bytes != 0 && self.memory.limit_bytes < LEAST_MEMORY_BYTES {
+            let (value, least) = (self.memory.limit_bytes, LEAST_MEMORY_BYTES);
+            return Err(Error::invalid(
+                Subject::Setting,
+                format!("setting memory.limit_bytes = {value}: must be 0 or at least {least}"),
+            ));
+        }
         if self.memtable.slowdown_frozen > self.memtable.stop_frozen {
             return Err(Error::invalid(
                 Subject::Setting,
                 "setting memtable.slowdown_frozen: must not exceed memtable.stop_frozen",
             ));
         }
-        Ok(())
+        self.auth.check()
     }
 }
 
@@ -299,7 +363,9 @@ fn overlay(table: &mut toml::Table, name: &str, value: &str) -> Result<()> {
     let Some(rest) = name.strip_prefix("ELANUS_") else { return Ok(()) };
     let lower = rest.to_lowercase();
     let Some((section, key)) = lower.split_once('_') else { return Ok(()) };
-    if !["log", "memtable", "compaction", "gc", "read", "limits"].contains(&section) {
+    const SECTIONS: [&str; 9] =
+        ["log", "memtable", "compaction", "gc", "read", "memory", "limits", "auth", "server"];
+    if !SECTIONS.contains(&section) {
         return Ok(());
     }
     let parsed = match value {
@@ -332,6 +398,7 @@ mod tests {
             ("[compaction]\nfan_in = 1", "compaction.fan_in"),
             ("[log]\ndurability = \"maybe\"", "maybe"),
             ("[memtable]\nslowdown_frozen = 9\nstop_frozen = 3", "slowdown_frozen"),
+            ("[memory]\nlimit_bytes = 1000", "memory.limit_bytes"),
             ("nonsense", "settings"),
         ] {
             let error = Settings::load(text, &[]).err().map(|e| e.to_string()).unwrap_or_default();

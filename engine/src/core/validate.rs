@@ -14,6 +14,7 @@ use super::schema::{
 };
 use super::settings::LimitSettings;
 use super::vectors::{VectorValues, VectorView};
+use super::{geometry, sparse};
 
 /// Checks columns by name and returns them in the schema's order, complete.
 ///
@@ -85,7 +86,7 @@ fn filled_column(field: &FieldSchema, rows: usize) -> Result<ArrayRef> {
     if let Some(default) = &field.default_value {
         return constant(&field.data_type.to_arrow(), &default.to_text(), rows);
     }
-    if field.nullable {
+    if field.nullable || field.is_function_output {
         return Ok(new_null_array(&field.data_type.to_arrow(), rows));
     }
     Err(Error::invalid(
@@ -127,7 +128,7 @@ fn check_column(
     limits: &LimitSettings,
 ) -> Result<ArrayRef> {
     let column = retype(field, column)?;
-    if column.null_count() > 0 && !field.nullable {
+    if column.null_count() > 0 && !field.nullable && !field.is_function_output {
         if let Some(default) = &field.default_value {
             return fill_nulls(&column, default);
         }
@@ -143,6 +144,8 @@ fn check_column(
     match &field.data_type {
         DataType::VarChar { max_length } => check_text(field, &column, *max_length)?,
         DataType::Json => check_json(field, &column, limits)?,
+        DataType::SparseFloatVector => check_sparse(field, &column)?,
+        DataType::Geometry => geometry::check(field, &column)?,
         DataType::Array { element, max_capacity } => {
             check_array(field, &column, element, *max_capacity)?;
         }
@@ -306,6 +309,16 @@ fn byte_width(element: &ArrowType) -> i32 {
     element.primitive_width().and_then(|w| i32::try_from(w).ok()).unwrap_or(1)
 }
 
+fn check_sparse(field: &FieldSchema, column: &ArrayRef) -> Result<()> {
+    for (row, bytes) in column.as_binary::<i32>().iter().enumerate() {
+        let Some(bytes) = bytes else { continue };
+        sparse::check(bytes).map_err(|why| {
+            Error::invalid(Subject::Field, format!("{why}: field {}, row {row}", field.name))
+        })?;
+    }
+    Ok(())
+}
+
 /// Refuses vectors with a value that is missing or not finite.
 pub fn check_vector(field: &FieldSchema, column: &ArrayRef) -> Result<()> {
     let dim = field.data_type.vector_dim().unwrap_or(0).max(1) as usize;
@@ -340,7 +353,7 @@ fn first_not_finite(vectors: &VectorView<'_>, column: &dyn Array) -> Option<(usi
         VectorValues::Bf16(v) => {
             v.chunks_exact(2).any(|v| v[1] & 0x7f == 0x7f && v[0] & 0x80 == 0x80)
         }
-        VectorValues::Int8(_) | VectorValues::Bits(_) => false,
+        VectorValues::Int8(_) | VectorValues::Bits(_) | VectorValues::Sparse(_) => false,
     };
     if !odd {
         return None;

@@ -10,6 +10,7 @@ use elanus_kernels::Kernels;
 
 use super::error::{Error, Result};
 use super::schema::DataType;
+use super::sparse::SparseRows;
 
 pub use bytes::{narrowed, rounded, vectors_from_bytes};
 
@@ -26,6 +27,8 @@ pub enum VectorValues<'a> {
     Int8(&'a [i8]),
     /// BinaryVector: `[rows, dim / 8]`, the lowest bit of a byte first.
     Bits(&'a [u8]),
+    /// SparseFloatVector.
+    Sparse(SparseRows<'a>),
 }
 
 /// A borrowed view of the vectors of neighbouring rows. What a row that is null holds is undefined.
@@ -33,7 +36,7 @@ pub enum VectorValues<'a> {
 pub struct VectorView<'a> {
     /// The values.
     pub values: VectorValues<'a>,
-    /// Dimensions (bits of a BinaryVector).
+    /// Dimensions (bits of a BinaryVector); of sparse vectors 0.
     pub dim: usize,
     /// Rows.
     pub rows: usize,
@@ -70,9 +73,9 @@ impl<'a> VectorView<'a> {
         Ok(Self { values, dim, rows: array.len() })
     }
 
-    /// Whether the vectors are of bits.
-    pub fn is_binary(&self) -> bool {
-        matches!(self.values, VectorValues::Bits(_))
+    /// Whether the vectors are of numbers of one length.
+    pub fn is_dense(&self) -> bool {
+        !matches!(self.values, VectorValues::Bits(_) | VectorValues::Sparse(_))
     }
 
     /// The vectors of a range of rows.
@@ -87,12 +90,13 @@ impl<'a> VectorView<'a> {
             VectorValues::Bf16(v) => VectorValues::Bf16(&v[of(2 * self.dim)]),
             VectorValues::Int8(v) => VectorValues::Int8(&v[of(self.dim)]),
             VectorValues::Bits(v) => VectorValues::Bits(&v[of(self.dim / 8)]),
+            VectorValues::Sparse(v) => VectorValues::Sparse(v.slice(rows.clone())),
         };
         Self { values, dim: self.dim, rows: rows.len() }
     }
 
     /// Widens the values of a range of rows, exactly, into `out[.. rows * dim]`. Dense types only: of
-    /// bits nothing is written.
+    /// others nothing is written.
     ///
     /// # Panics
     /// If the range passes the last row or `out` is too short, as a slice does.
@@ -110,7 +114,7 @@ impl<'a> VectorView<'a> {
             VectorValues::Int8(v) => {
                 out.iter_mut().zip(v).for_each(|(out, v)| *out = f32::from(*v));
             }
-            VectorValues::Bits(_) => {}
+            VectorValues::Bits(_) | VectorValues::Sparse(_) => {}
         }
     }
 
@@ -120,7 +124,7 @@ impl<'a> VectorView<'a> {
     }
 
     /// The values of a range of rows in single precision: borrowed if they are so, else widened into
-    /// `buffer`. Of bits: empty.
+    /// `buffer`. Of bits and sparse vectors: empty.
     pub fn block<'b>(&self, rows: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32]
     where
         'a: 'b,
@@ -128,7 +132,7 @@ impl<'a> VectorView<'a> {
         if let VectorValues::F32(v) = self.values {
             return &v[rows.start * self.dim..rows.end * self.dim];
         }
-        if self.is_binary() {
+        if !self.is_dense() {
             return &[];
         }
         buffer.resize(rows.len() * self.dim, 0.0);
@@ -148,6 +152,10 @@ impl<'a> VectorView<'a> {
 
 /// The values of an array whose type was compared; `None` for types that are no vectors.
 fn view<'a>(array: &'a dyn Array, data_type: &DataType, dim: usize) -> Option<VectorValues<'a>> {
+    if let Some(bytes) = array.as_binary_opt::<i32>() {
+        let sparse = SparseRows::new(bytes.value_offsets(), bytes.value_data());
+        return data_type.is_sparse_vector().then_some(VectorValues::Sparse(sparse));
+    }
     if let Some(bytes) = array.as_fixed_size_binary_opt() {
         let size = usize::try_from(bytes.value_length()).unwrap_or(0);
         let values = bytes.value_data().get(..bytes.len() * size)?;

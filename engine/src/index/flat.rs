@@ -7,8 +7,8 @@ use elanus_kernels::{Kernels, Metric as DenseMetric, exact_score};
 
 use super::topk::{Candidate, TopK};
 use super::{
-    Queries, Query, ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex, VectorValues,
-    flat_bits,
+    Metric, Queries, Query, ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex, VectorValues,
+    flat_bits, flat_sparse,
 };
 use crate::core::error::{Error, Result};
 
@@ -34,9 +34,13 @@ impl VectorIndex for FlatIndex {
             {
                 flat_bits::search(unit, query, queries, bits)
             }
-            (Queries::Dense(queries), values, Some(metric))
-                if !matches!(values, VectorValues::Bits(_))
-                    && queries.iter().all(|q| q.len() == dim) =>
+            (Queries::Sparse(queries), VectorValues::Sparse(rows), _)
+                if query.metric == Metric::Ip =>
+            {
+                flat_sparse::search(unit, query, queries, rows)
+            }
+            (Queries::Dense(queries), _, Some(metric))
+                if unit.vectors.is_dense() && queries.iter().all(|q| q.len() == dim) =>
             {
                 Scan::new(unit, query, queries, metric).search()
             }

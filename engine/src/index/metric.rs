@@ -2,12 +2,15 @@
 
 use elanus_kernels::Metric as DenseMetric;
 
+use crate::core::schema::DataType;
+
 /// How two vectors are compared. Scores are those that Milvus reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Metric {
     /// Dense: squared Euclidean distance; lower is nearer.
     L2,
-    /// Dense: inner product, any sign; higher is nearer.
+    /// Dense and sparse: inner product, any sign; higher is nearer. Sparse vectors without a common
+    /// position are no answers.
     Ip,
     /// Dense: cosine of the angle, -1 to 1; higher is nearer. A zero vector scores 0.
     Cosine,
@@ -58,6 +61,15 @@ impl Metric {
     /// Whether it compares vectors of bits; else it compares dense vectors.
     pub fn is_binary(self) -> bool {
         self.dense().is_none()
+    }
+
+    /// Whether it compares vectors of a type.
+    pub fn compares(self, data_type: &DataType) -> bool {
+        match data_type {
+            DataType::SparseFloatVector => self == Self::Ip,
+            DataType::BinaryVector { .. } => self.is_binary(),
+            other => other.is_vector() && !self.is_binary(),
+        }
     }
 
     /// The metric of the kernels for dense vectors.

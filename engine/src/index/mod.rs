@@ -1,10 +1,13 @@
-//! Vector search inside one unit of rows. The clustered index joins here as a second [`VectorIndex`].
+//! Search inside one unit of rows: vectors by scan ([`flat`]) or by clusters ([`cluster`]), other columns by
+//! their values ([`scalar`]).
 
 pub mod cluster;
 pub mod flat;
 mod flat_bits;
+mod flat_sparse;
 mod metric;
 mod queries;
+pub mod scalar;
 pub mod topk;
 mod vectors;
 

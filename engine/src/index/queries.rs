@@ -3,6 +3,7 @@
 use super::metric::Metric;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::schema::{DataType, FieldSchema};
+use crate::core::sparse::SparseVector;
 
 /// Query vectors of one search, all of one kind and length.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +12,8 @@ pub enum Queries {
     Dense(Vec<Vec<f32>>),
     /// For BinaryVector: `dim / 8` bytes each, the lowest bit of a byte first.
     Binary(Vec<Vec<u8>>),
+    /// For SparseFloatVector.
+    Sparse(Vec<SparseVector>),
 }
 
 /// One query vector.
@@ -20,6 +23,8 @@ pub enum Query<'a> {
     Dense(&'a [f32]),
     /// For BinaryVector.
     Binary(&'a [u8]),
+    /// For SparseFloatVector.
+    Sparse(&'a SparseVector),
 }
 
 impl From<Vec<Vec<f32>>> for Queries {
@@ -40,6 +45,7 @@ impl Queries {
         match self {
             Self::Dense(q) => q.len(),
             Self::Binary(q) => q.len(),
+            Self::Sparse(q) => q.len(),
         }
     }
 
@@ -48,9 +54,18 @@ impl Queries {
         self.len() == 0
     }
 
-    /// Whether the vectors are of bits.
-    pub fn is_binary(&self) -> bool {
-        matches!(self, Self::Binary(_))
+    /// Whether the vectors are of numbers of one length.
+    pub fn is_dense(&self) -> bool {
+        matches!(self, Self::Dense(_))
+    }
+
+    /// Whether they are of the kind of a field's vectors.
+    fn is_of(&self, data_type: &DataType) -> bool {
+        match self {
+            Self::Dense(_) => data_type.is_dense_vector(),
+            Self::Binary(_) => data_type.is_binary_vector(),
+            Self::Sparse(_) => data_type.is_sparse_vector(),
+        }
     }
 
     /// One of them.
@@ -58,10 +73,12 @@ impl Queries {
         match self {
             Self::Dense(q) => q.get(at).map(|q| Query::Dense(q)),
             Self::Binary(q) => q.get(at).map(|q| Query::Binary(q)),
+            Self::Sparse(q) => q.get(at).map(Query::Sparse),
         }
     }
 
-    /// Checks that a field can be searched with these vectors and a metric; returns its dimension.
+    /// Checks that a field can be searched with these vectors and a metric; returns its dimension, 0
+    /// of sparse vectors.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`](crate::core::error::ErrorKind::InvalidRequest): the field is no
@@ -69,27 +86,27 @@ impl Queries {
     pub fn check(&self, field: &FieldSchema, metric: Metric) -> Result<usize> {
         let bad = |why: String| Err(Error::invalid(Subject::Field, why));
         let data_type = &field.data_type;
-        let Some(dim) = data_type.vector_dim() else {
+        if !data_type.is_vector() {
             return bad(format!(
                 "field {} is {}: only a vector field can be searched",
                 field.name,
                 data_type.display_name()
             ));
-        };
-        let binary = data_type.is_binary_vector();
-        if self.is_binary() != binary {
+        }
+        let dim = data_type.vector_dim().unwrap_or(0);
+        if !self.is_of(data_type) {
             return bad(format!(
                 "vector type must be the same, field {} - type {}, the query vectors are {}",
                 field.name,
                 data_type.display_name(),
-                if binary { "dense" } else { "of bits" }
+                self.kind()
             ));
         }
-        if metric.is_binary() != binary {
-            let fitting = if binary {
-                "HAMMING, JACCARD, SUBSTRUCTURE or SUPERSTRUCTURE"
-            } else {
-                "L2, IP or COSINE"
+        if !metric.compares(data_type) {
+            let fitting = match self {
+                Self::Binary(_) => "HAMMING, JACCARD, SUBSTRUCTURE or SUPERSTRUCTURE",
+                Self::Dense(_) => "L2, IP or COSINE",
+                Self::Sparse(_) => "IP",
             };
             return bad(format!(
                 "metric type {} does not compare vectors of field {} ({}): use {fitting}",
@@ -100,6 +117,14 @@ impl Queries {
         }
         self.check_values(data_type, dim)?;
         Ok(dim as usize)
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Dense(_) => "dense",
+            Self::Binary(_) => "of bits",
+            Self::Sparse(_) => "sparse",
+        }
     }
 
     fn check_values(&self, data_type: &DataType, dim: u32) -> Result<()> {
@@ -116,6 +141,7 @@ impl Queries {
             ))
         };
         match self {
+            Self::Sparse(_) => Ok(()),
             Self::Binary(queries) => queries.iter().try_for_each(|q| length(q.len() as u64)),
             Self::Dense(queries) => queries.iter().try_for_each(|query| {
                 length(expected / u64::from(dim.max(1)) * query.len() as u64)?;

@@ -22,6 +22,7 @@ impl VectorView<'_> {
             VectorValues::F16(v) => elanus_kernels::prefetch(v),
             VectorValues::Int8(v) => elanus_kernels::prefetch(v),
             VectorValues::Bf16(v) | VectorValues::Bits(v) => elanus_kernels::prefetch(v),
+            VectorValues::Sparse(v) => elanus_kernels::prefetch(v.bytes(0)),
         }
     }
 
@@ -37,9 +38,10 @@ impl VectorView<'_> {
             (Query::Binary(query), VectorValues::Bits(_), None) => {
                 bit_score(metric, query, self.bits(row))
             }
-            (Query::Dense(query), values, Some(metric))
-                if !matches!(values, VectorValues::Bits(_)) =>
-            {
+            (Query::Sparse(query), VectorValues::Sparse(rows), _) if metric == Metric::Ip => {
+                query.dot(rows.bytes(row)).unwrap_or(f64::NEG_INFINITY)
+            }
+            (Query::Dense(query), _, Some(metric)) if self.is_dense() => {
                 exact_score(metric, query, self.block(row..row + 1, buffer))
             }
             _ => f64::NAN,

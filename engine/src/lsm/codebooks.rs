@@ -56,9 +56,9 @@ pub fn is_flat(rows: usize, lists: usize) -> bool {
 }
 
 /// The space in which a field's vectors are to be coded; none: they are only scanned, because they are
-/// binary or because exact search was asked for.
+/// binary or sparse or because exact search was asked for.
 pub fn space_of(manifest: &Manifest, field: &FieldSchema) -> Option<Space> {
-    if !field.data_type.is_vector() || field.data_type.is_binary_vector() {
+    if !field.data_type.is_dense_vector() {
         return None;
     }
     let index = manifest.indexes.iter().find(|i| i.field == field.name);
@@ -90,7 +90,7 @@ impl Codebooks {
         if let Some(book) = self.known.lock().get(&key) {
             return Ok(book.clone());
         }
-        let path = format!("{}/{}", Manifest::folder(self.collection_id), meta.file.name);
+        let path = meta.file.in_collection(self.collection_id);
         let bytes = self.bucket.get(&path).await?;
         if frame::checksum(&bytes) != meta.file.xxh3 {
             return Err(Error::corrupted(path, "its checksum is not the manifest's"));
@@ -108,8 +108,8 @@ impl Codebooks {
     pub async fn put(&self, field: &FieldSchema, book: Arc<Codebook>) -> Result<CodebookMeta> {
         let name = file_name(field.id, book.version);
         let bytes = frame::seal(&book.encode());
-        let file = FileMeta { name, size_bytes: bytes.len() as u64, xxh3: frame::checksum(&bytes) };
-        let path = format!("{}/{}", Manifest::folder(self.collection_id), file.name);
+        let file = FileMeta::of(name, &bytes);
+        let path = file.in_collection(self.collection_id);
         self.bucket.put_fresh(&path, bytes.into()).await?;
         let meta = CodebookMeta {
             field: field.name.clone(),

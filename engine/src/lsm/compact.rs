@@ -56,8 +56,6 @@ async fn gather_one(
     gathered: &mut Gathered,
     progress: &mut impl FnMut(u64),
 ) -> Result<()> {
-    // Or a damaged value would be given a good checksum.
-    input.check_data().await?;
     let alive = input.alive_at(order.at);
     let mut stream = std::pin::pin!(input.scan(order.storage_schema).await?);
     let mut start = 0;

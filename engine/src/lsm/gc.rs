@@ -1,6 +1,6 @@
 //! Which files of a collection are garbage, and their removal. Does not depend on compaction.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use super::commit;
 use super::manifest::Manifest;
@@ -16,6 +16,8 @@ pub struct Findings {
     pub files: Vec<FileEntry>,
     /// Manifest numbers with the time of their publishing, ascending.
     pub versions: Vec<(u64, u64)>,
+    /// Manifest numbers that are protected: by time, or by a name.
+    pub protected: BTreeSet<u64>,
     /// Files that protected manifests name.
     pub named: HashSet<String>,
     /// Whether the collection is dropped, and since when.
@@ -53,7 +55,8 @@ pub fn protected(versions: &[(u64, u64)], grace_ms: u64, now_ms: u64) -> Vec<u64
     kept
 }
 
-/// Reads a collection's folder and its protected manifests.
+/// Reads a collection's folder and its protected manifests. A snapshot's name protects its version for as
+/// long as a version that is protected by time tells of it.
 pub async fn find(
     bucket: &Bucket,
     collection_id: u64,
@@ -66,16 +69,17 @@ pub async fn find(
         versions,
         ..Default::default()
     };
-    for version in protected(&findings.versions, settings.grace_ms, now_ms) {
-        let manifest = commit::read(bucket, collection_id, version).await?;
-        for segment in &manifest.segments {
-            let folder = Manifest::segment_folder(collection_id, segment.id);
-            findings.named.extend(segment.files().map(|f| format!("{folder}/{}", f.name)));
+    let mut read = VecDeque::from(protected(&findings.versions, settings.kept_ms(), now_ms));
+    let by_time = read.len();
+    while let Some(version) = read.pop_front() {
+        if !findings.protected.insert(version) {
+            continue;
         }
-        let folder = Manifest::folder(collection_id);
-        findings
-            .named
-            .extend(manifest.codebooks.iter().map(|c| format!("{folder}/{}", c.file.name)));
+        let manifest = commit::read(bucket, collection_id, version).await?;
+        if findings.protected.len() <= by_time {
+            read.extend(manifest.snapshots.iter().map(|s| s.version));
+        }
+        findings.named.extend(manifest.files());
         if manifest.dropped {
             findings.dropped_ms = findings.versions.last().map(|(_, at)| *at);
         }
@@ -98,8 +102,10 @@ pub fn garbage(
     let old = |at: u64| at.saturating_add(settings.grace_ms) <= now_ms;
     let gone = findings.dropped_ms.is_some_and(old);
     for file in &findings.files {
-        if file.path.contains("/manifest/") {
-            manifests.insert(file.path.clone(), file.clone());
+        if let Some((_, number)) = file.path.split_once("/manifest/") {
+            if gone || !number.parse().is_ok_and(|n| findings.protected.contains(&n)) {
+                manifests.insert(file.path.clone(), file.clone());
+            }
         } else if (gone || !findings.named.contains(&file.path)) && !in_use(&file.path) {
             if old(file.modified_ms) {
                 remove.push(file.clone());
@@ -108,7 +114,12 @@ pub fn garbage(
             }
         }
     }
-    let keep = if gone && young == 0 { 0 } else { settings.keep_manifests + 1 };
+    // Protected ones stay by themselves.
+    let keep = match gone {
+        true if young == 0 => 0,
+        true => settings.keep_manifests + 1,
+        false => (settings.keep_manifests + 1).saturating_sub(findings.protected.len()),
+    };
     let excess = manifests.len().saturating_sub(keep);
     remove.extend(manifests.into_values().take(excess).filter(|f| old(f.modified_ms)));
     (remove, young)
@@ -156,7 +167,8 @@ mod tests {
 
     #[test]
     fn only_old_unnamed_unused_files_go() {
-        let settings = GcSettings { interval_ms: 1, grace_ms: 100, keep_manifests: 1 };
+        let settings =
+            GcSettings { interval_ms: 1, grace_ms: 100, keep_manifests: 1, ..Default::default() };
         let mut findings = Findings {
             files: vec![
                 file("c/segments/1/data", 0),

@@ -8,11 +8,13 @@ use crate::core::error::{Error, Result};
 /// Refuses a successor that would break an invariant. A refusal is our mistake, and publishes nothing.
 pub fn check_successor(old: &Manifest, new: &Manifest) -> Result<()> {
     type Check = (&'static str, fn(&Manifest, &Manifest) -> bool);
-    let checks: [Check; 7] = [
+    let checks: [Check; 9] = [
         ("the version follows", |old, new| new.version == old.version + 1),
         ("the epoch does not go back", |old, new| new.epoch >= old.epoch),
         ("it is the same collection", |old, new| new.collection_id == old.collection_id),
         ("flushed time does not go back", |old, new| new.flushed_ts >= old.flushed_ts),
+        ("exact time does not go back", |old, new| new.exact_from_ts >= old.exact_from_ts),
+        ("versions are exact at their flushed time", |_, new| new.exact_from_ts <= new.flushed_ts),
         ("segment numbers only grow", |old, new| new.next_segment_id >= old.next_segment_id),
         ("kept segments change only in their deletes", kept_segments),
         ("a dropped collection stays dropped", |old, new| !old.dropped || new.dropped),
@@ -69,6 +71,7 @@ fn kept_segments(old: &Manifest, new: &Manifest) -> bool {
     new.segments.iter().all(|s| {
         old.segments.iter().find(|o| o.id == s.id).is_none_or(|o| {
             o.data == s.data
+                && o.sums == s.sums
                 && o.keys == s.keys
                 && o.rows == s.rows
                 && o.partition_id == s.partition_id
@@ -86,7 +89,7 @@ mod tests {
     use crate::lsm::manifest::{CodebookMeta, FileMeta, PartitionInfo, SegmentMeta};
 
     fn file(name: &str) -> FileMeta {
-        FileMeta { name: name.into(), size_bytes: 1, xxh3: 1 }
+        FileMeta { name: name.into(), size_bytes: 1, xxh3: 1, owner: None }
     }
 
     fn segment(indexes: &[(&str, u64)]) -> Arc<SegmentMeta> {
@@ -103,6 +106,7 @@ mod tests {
             min_ts: 1,
             max_ts: 1,
             data: file("data"),
+            sums: None,
             keys: file("keys"),
             deletes: None,
             deleted_rows: 0,
@@ -148,6 +152,10 @@ mod tests {
             released: false,
             dropped: false,
             codebooks: codebooks.iter().map(codebook).collect(),
+            exact_from_ts: 1,
+            gap_from_ts: None,
+            snapshots: Vec::new(),
+            sources: Vec::new(),
         }
     }
 

@@ -17,7 +17,6 @@ use crate::index::cluster::coverage::Coverage;
 use crate::index::cluster::{self, Codebook, CodedRows, RowCoder};
 use crate::segment::files::SegmentFiles;
 use crate::segment::writer::{SegmentWriter, Written};
-use crate::storage::frame;
 
 /// Rows of a written batch: a multiple of a code block.
 const BATCH_ROWS: usize = 8_192;
@@ -55,6 +54,8 @@ pub struct LayoutOrder<'a> {
     pub storage_schema: &'a SchemaRef,
     /// Primary key column.
     pub key_column: &'a str,
+    /// Column by which rows of one list are ordered; all rows where there are no lists.
+    pub clustering_key: Option<&'a str>,
     /// Fields to be coded; rows lie in the order of the first.
     pub fields: Vec<FieldBook>,
     /// Threads.
@@ -68,7 +69,7 @@ pub struct Laid {
     pub written: Written,
     /// Its indexes.
     pub indexes: Vec<VectorIndexMeta>,
-    /// The codes in memory, by file.
+    /// The codes in memory, by field.
     pub coded: Vec<(String, Arc<CodedRows>)>,
     /// New row of each row of each batch.
     pub rows: Vec<Vec<u32>>,
@@ -88,6 +89,7 @@ pub async fn write(order: LayoutOrder<'_>, rows: Rows) -> Result<Option<Laid>> {
     }
     let first = order.fields.first().cloned();
     let Rows { batches, known } = rows;
+    let clustering_key = order.clustering_key.map(str::to_string);
     let sort = move || {
         let lists = match &first {
             Some(first) if !codebooks::is_flat(total, first.book.lists()) => {
@@ -95,7 +97,11 @@ pub async fn write(order: LayoutOrder<'_>, rows: Rows) -> Result<Option<Laid>> {
             }
             _ => Vec::new(),
         };
-        Ok((sorted(&batches, &lists), lists, batches, known))
+        let ranks = match &clustering_key {
+            Some(key) => ranks_of(&batches, key)?,
+            None => Vec::new(),
+        };
+        Ok((sorted(&batches, &lists, &ranks), lists, batches, known))
     };
     let (places, lists, batches, known) = order.pools.maintenance(sort).await?;
     let mut writer = SegmentWriter::create(
@@ -177,7 +183,7 @@ async fn put_codes(
         let Some(codes) = codes else { continue };
         let bytes = codes.encode(field.book.version);
         let name = codes_file(&field.field);
-        let file = FileMeta { name, size_bytes: bytes.len() as u64, xxh3: frame::checksum(&bytes) };
+        let file = FileMeta::of(name, &bytes);
         order
             .files
             .bucket
@@ -188,7 +194,7 @@ async fn put_codes(
             codebook_version: field.book.version,
             file,
         });
-        kept.push((codes_file(&field.field), Arc::new(codes)));
+        kept.push((field.field.name.clone(), Arc::new(codes)));
     }
     Ok((indexes, kept))
 }
@@ -242,16 +248,34 @@ fn assign(column: &ArrayRef, data_type: &DataType, book: &Codebook) -> Result<Ve
     Ok(lists)
 }
 
-/// `(batch, row)` of all rows in the order of their lists, older ones first within a list; as they came
-/// where there are no lists.
-fn sorted(batches: &[RecordBatch], lists: &[Vec<u32>]) -> Vec<(usize, usize)> {
+/// Where the value of each row of each batch stands among all values of the column, nulls first.
+fn ranks_of(batches: &[RecordBatch], key: &str) -> Result<Vec<Vec<u32>>> {
+    let columns: Vec<&dyn Array> =
+        batches.iter().filter_map(|b| b.column_by_name(key)).map(AsRef::as_ref).collect();
+    if columns.len() != batches.len() {
+        return Err(Error::internal(format!("a batch lacks the clustering key {key}")));
+    }
+    let ranks = compute::rank(compute::concat(&columns)?.as_ref(), None)?;
+    let mut rest = ranks.as_slice();
+    let mut of_batches = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let (own, more) = rest.split_at(batch.num_rows());
+        of_batches.push(own.to_vec());
+        rest = more;
+    }
+    Ok(of_batches)
+}
+
+/// `(batch, row)` of all rows in the order of their lists, within a list by rank, then older ones first.
+fn sorted(batches: &[RecordBatch], lists: &[Vec<u32>], ranks: &[Vec<u32>]) -> Vec<(usize, usize)> {
     let mut places: Vec<(usize, usize)> = batches
         .iter()
         .enumerate()
         .flat_map(|(at, batch)| (0..batch.num_rows()).map(move |row| (at, row)))
         .collect();
-    if !lists.is_empty() {
-        places.sort_by_key(|(batch, row)| lists[*batch][*row]);
+    let of = |all: &[Vec<u32>], batch: usize, row: usize| all.get(batch).map_or(0, |b| b[row]);
+    if !lists.is_empty() || !ranks.is_empty() {
+        places.sort_by_key(|(batch, row)| (of(lists, *batch, *row), of(ranks, *batch, *row)));
     }
     places
 }
@@ -284,25 +308,33 @@ fn code_field(
             push_in_order(&mut coder, field, columns, None)?;
             None
         }
-        _ => {
-            let mut lists = Vec::with_capacity(total);
-            for column in columns {
-                lists.extend(assign(column, &field.field.data_type, &field.book)?);
-            }
-            let mut order: Vec<u32> =
-                (0..total as u32).filter(|row| lists[*row as usize] != NO_LIST).collect();
-            if !flat {
-                order.sort_by_key(|row| lists[*row as usize]);
-            }
-            push_picked(&mut coder, field, columns, &order, &lists, flat)?;
-            Some(order)
-        }
+        _ => return code_apart(field, columns, flat),
     };
     Ok(coder.finish(order).map(|(codes, _)| codes))
 }
 
-/// Measures on a sample of the written rows how many lists hold their neighbours.
-fn measure(field: &FieldBook, columns: &[ArrayRef], total: usize) -> Result<Option<Coverage>> {
+/// Codes a column in parts that does not lie in the order of lists; none if its values are too large.
+pub fn code_apart(
+    field: &FieldBook,
+    columns: &[ArrayRef],
+    flat: bool,
+) -> Result<Option<CodedRows>> {
+    let mut coder = RowCoder::new(field.book.clone(), flat);
+    let mut lists = Vec::new();
+    for column in columns {
+        lists.extend(assign(column, &field.field.data_type, &field.book)?);
+    }
+    let mut order: Vec<u32> =
+        (0..lists.len() as u32).filter(|row| lists[*row as usize] != NO_LIST).collect();
+    if !flat {
+        order.sort_by_key(|row| lists[*row as usize]);
+    }
+    push_picked(&mut coder, field, columns, &order, &lists, flat)?;
+    Ok(coder.finish(Some(order)).map(|(codes, _)| codes))
+}
+
+/// Measures on a sample of so many rows how many lists hold their neighbours.
+pub fn measure(field: &FieldBook, columns: &[ArrayRef], total: usize) -> Result<Option<Coverage>> {
     let step = (total / cluster::train::MEASURED_ROWS).max(1);
     let dim = field.book.dim;
     let mut sample = Vec::with_capacity(total / step * dim);
@@ -367,12 +399,17 @@ fn push_picked(
         .iter()
         .map(|c| VectorView::of(c.as_ref(), &field.field.data_type))
         .collect::<Result<Vec<_>>>()?;
+    let mut ends = Vec::with_capacity(views.len());
+    for view in &views {
+        ends.push(ends.last().copied().unwrap_or(0) + view.rows);
+    }
     let mut values = vec![0.0; BATCH_ROWS * dim];
     for part in order.chunks(BATCH_ROWS) {
         for (row, out) in part.iter().zip(values.chunks_exact_mut(dim)) {
-            // Every written part but the last has the same number of rows.
-            let (column, row) = (*row as usize / BATCH_ROWS, *row as usize % BATCH_ROWS);
-            views[column].row_f32(row, out);
+            let row = *row as usize;
+            let column = ends.partition_point(|end| *end <= row);
+            let start = if column == 0 { 0 } else { ends[column - 1] };
+            views[column].row_f32(row - start, out);
         }
         let of: Vec<u32> =
             if flat { Vec::new() } else { part.iter().map(|row| lists[*row as usize]).collect() };

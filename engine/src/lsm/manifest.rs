@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::core::key::Key;
 use crate::core::schema::{CollectionSchema, DefaultValue};
 use crate::core::time::Timestamp;
+use crate::storage::frame;
 
 /// Version of the bytes that this code writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -19,6 +20,31 @@ pub struct FileMeta {
     pub size_bytes: u64,
     /// XXH3-64 of all bytes.
     pub xxh3: u64,
+    /// Number of the collection in whose folder it lies; none: the manifest's own.
+    pub owner: Option<u64>,
+}
+
+impl FileMeta {
+    /// A file of the manifest's own collection with this content.
+    pub fn of(name: impl Into<String>, bytes: &[u8]) -> Self {
+        Self {
+            name: name.into(),
+            size_bytes: bytes.len() as u64,
+            xxh3: frame::checksum(bytes),
+            owner: None,
+        }
+    }
+
+    /// Path in the bucket of a file of a segment.
+    pub fn in_segment(&self, collection_id: u64, segment_id: u64) -> String {
+        let owner = self.owner.unwrap_or(collection_id);
+        format!("{}/{}", Manifest::segment_folder(owner, segment_id), self.name)
+    }
+
+    /// Path in the bucket of a file of a collection.
+    pub fn in_collection(&self, collection_id: u64) -> String {
+        format!("{}/{}", Manifest::folder(self.owner.unwrap_or(collection_id)), self.name)
+    }
 }
 
 /// Bounds of a column in a segment, as the manifest keeps them.
@@ -49,6 +75,8 @@ pub struct SegmentMeta {
     pub max_ts: Timestamp,
     /// The Lance file.
     pub data: FileMeta,
+    /// Checksums of the Lance file's blocks; none in segments of older versions.
+    pub sums: Option<FileMeta>,
     /// The key index.
     pub keys: FileMeta,
     /// The delete set, once a row is deleted.
@@ -68,15 +96,14 @@ pub struct SegmentMeta {
 impl SegmentMeta {
     /// Bytes of all its files.
     pub fn size_bytes(&self) -> u64 {
-        let deletes = self.deletes.as_ref().map_or(0, |d| d.size_bytes);
-        let indexes: u64 = self.indexes.iter().map(|i| i.file.size_bytes).sum();
-        self.data.size_bytes + self.keys.size_bytes + deletes + indexes
+        self.files().map(|file| file.size_bytes).sum()
     }
 
     /// The files, by path within the segment's folder.
     pub fn files(&self) -> impl Iterator<Item = &FileMeta> {
         let indexes = self.indexes.iter().map(|i| &i.file);
-        [&self.data, &self.keys].into_iter().chain(&self.deletes).chain(indexes)
+        let always = [&self.data, &self.keys].into_iter();
+        always.chain(&self.sums).chain(&self.deletes).chain(indexes)
     }
 }
 
@@ -183,6 +210,29 @@ pub struct Manifest {
     pub dropped: bool,
     /// Codebooks that segments name.
     pub codebooks: Vec<CodebookMeta>,
+    /// The rows of any moment from this timestamp on are in this version or came after it; 0: unknown, in
+    /// versions of older programs.
+    pub exact_from_ts: Timestamp,
+    /// With a flush that left out rows which were replaced or deleted before it: the flushed timestamp of the
+    /// version before. Moments from then to `exact_from_ts` are in no version.
+    pub gap_from_ts: Option<Timestamp>,
+    /// Versions that are kept by name, oldest first.
+    pub snapshots: Vec<NamedSnapshot>,
+    /// Other collections whose files versions of this one may name, because it was cloned from them.
+    pub sources: Vec<u64>,
+}
+
+/// A version that is kept until it is dropped by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedSnapshot {
+    /// Name, one of its collection.
+    pub name: String,
+    /// As given.
+    pub description: String,
+    /// The version, which is the one that first told of it.
+    pub version: u64,
+    /// When it was made.
+    pub created_ts: Timestamp,
 }
 
 /// What a flush or compaction puts in place of what.
@@ -194,6 +244,8 @@ pub struct SegmentEdit {
     pub add: Vec<Arc<SegmentMeta>>,
     /// With a flush: the timestamp that is now in the segments.
     pub flushed_ts: Option<Timestamp>,
+    /// The newest timestamp of a delete that was obeyed: its row is in no segment.
+    pub exact_from_ts: Timestamp,
 }
 
 impl Manifest {
@@ -210,6 +262,14 @@ impl Manifest {
         let place = place.min(next.segments.len());
         next.segments.splice(place..place, edit.add.iter().cloned());
         next.flushed_ts = edit.flushed_ts.unwrap_or(self.flushed_ts).max(self.flushed_ts);
+        next.exact_from_ts = match self.exact_from_ts {
+            // Older programs obeyed deletes that were only in the log; now they are flushed.
+            0 if next.flushed_ts > self.flushed_ts => next.flushed_ts,
+            0 => 0,
+            known => known.max(edit.exact_from_ts),
+        };
+        let gap = edit.flushed_ts.is_some() && edit.exact_from_ts > self.flushed_ts;
+        next.gap_from_ts = gap.then_some(self.flushed_ts);
         next
     }
 
@@ -252,6 +312,7 @@ impl Manifest {
         next.dropped = true;
         next.aliases.clear();
         next.segments.clear();
+        next.snapshots.clear();
         next
     }
 
@@ -264,6 +325,16 @@ impl Manifest {
     pub fn ttl_ms(&self) -> Option<u64> {
         let seconds: i64 = self.properties.get("collection.ttl.seconds")?.parse().ok()?;
         u64::try_from(seconds).ok().filter(|s| *s > 0).map(|s| s.saturating_mul(1000))
+    }
+
+    /// The paths of all files that it names.
+    pub fn files(&self) -> impl Iterator<Item = String> {
+        let of_segment = |s: &Arc<SegmentMeta>| {
+            let paths = s.files().map(|file| file.in_segment(self.collection_id, s.id));
+            paths.collect::<Vec<_>>()
+        };
+        let books = self.codebooks.iter().map(|c| c.file.in_collection(self.collection_id));
+        self.segments.iter().flat_map(of_segment).chain(books)
     }
 
     /// Folder of the collection in the bucket.

@@ -8,12 +8,12 @@ use elanus_proto::disk;
 use prost::Message;
 
 use super::manifest::{
-    CodebookMeta, ColumnBounds, FORMAT_VERSION, FileMeta, IndexInfo, Manifest, PartitionInfo,
-    SegmentMeta, VectorIndexMeta,
+    CodebookMeta, ColumnBounds, FORMAT_VERSION, FileMeta, IndexInfo, Manifest, NamedSnapshot,
+    PartitionInfo, SegmentMeta, VectorIndexMeta,
 };
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Key;
-use crate::core::schema::{CollectionSchema, DataType, DefaultValue, FieldSchema};
+use crate::core::schema::{CollectionSchema, DataType, DefaultValue, FieldSchema, FunctionSchema};
 use crate::storage::frame;
 
 /// Bytes of a manifest file.
@@ -96,6 +96,19 @@ fn to_disk(m: &Manifest) -> disk::Manifest {
                 mean_error: c.mean_error,
             })
             .collect(),
+        exact_from_ts: m.exact_from_ts,
+        gap_from_ts: m.gap_from_ts.unwrap_or(0),
+        snapshots: m
+            .snapshots
+            .iter()
+            .map(|s| disk::NamedSnapshot {
+                name: s.name.clone(),
+                description: s.description.clone(),
+                version: s.version,
+                created_ts: s.created_ts,
+            })
+            .collect(),
+        sources: m.sources.clone(),
     }
 }
 
@@ -152,15 +165,30 @@ fn from_disk(m: disk::Manifest) -> Result<Manifest> {
                 })
             })
             .collect::<Result<_>>()?,
+        exact_from_ts: m.exact_from_ts,
+        gap_from_ts: (m.gap_from_ts != 0).then_some(m.gap_from_ts),
+        snapshots: m
+            .snapshots
+            .into_iter()
+            .map(|s| NamedSnapshot {
+                name: s.name,
+                description: s.description,
+                version: s.version,
+                created_ts: s.created_ts,
+            })
+            .collect(),
+        sources: m.sources,
     })
 }
 
 fn file_to_disk(f: &FileMeta) -> disk::File {
-    disk::File { name: f.name.clone(), size_bytes: f.size_bytes, xxh3: f.xxh3 }
+    let owner = f.owner.unwrap_or(0);
+    disk::File { name: f.name.clone(), size_bytes: f.size_bytes, xxh3: f.xxh3, owner }
 }
 
 fn file_from_disk(f: disk::File) -> FileMeta {
-    FileMeta { name: f.name, size_bytes: f.size_bytes, xxh3: f.xxh3 }
+    let owner = (f.owner != 0).then_some(f.owner);
+    FileMeta { name: f.name, size_bytes: f.size_bytes, xxh3: f.xxh3, owner }
 }
 
 fn segment_to_disk(s: &SegmentMeta) -> disk::Segment {
@@ -177,6 +205,7 @@ fn segment_to_disk(s: &SegmentMeta) -> disk::Segment {
         max_ts: s.max_ts,
         data: Some(file_to_disk(&s.data)),
         keys: Some(file_to_disk(&s.keys)),
+        sums: s.sums.as_ref().map(file_to_disk),
         deletes: s.deletes.as_ref().map(file_to_disk),
         deleted_rows: s.deleted_rows,
         columns: s.columns.iter().map(bounds_to_disk).collect(),
@@ -211,6 +240,7 @@ fn segment_from_disk(s: disk::Segment) -> Result<SegmentMeta> {
         min_ts: s.min_ts,
         max_ts: s.max_ts,
         data: file_from_disk(s.data.clone().ok_or_else(|| missing("data file"))?),
+        sums: s.sums.clone().map(file_from_disk),
         keys: file_from_disk(s.keys.clone().ok_or_else(|| missing("key file"))?),
         deletes: s.deletes.clone().map(file_from_disk),
         deleted_rows: s.deleted_rows,
@@ -271,6 +301,7 @@ fn value_to_disk(value: &DefaultValue) -> disk::Value {
         DefaultValue::Double(v) => V::DoubleValue(*v),
         DefaultValue::Text(v) => V::TextValue(v.clone()),
         DefaultValue::Json(v) => V::JsonValue(v.clone()),
+        DefaultValue::Timestamp(v) => V::TimestampValue(*v),
     };
     disk::Value { value: Some(value) }
 }
@@ -284,6 +315,7 @@ fn value_from_disk(value: &disk::Value) -> Result<DefaultValue> {
         Some(V::DoubleValue(v)) => DefaultValue::Double(*v),
         Some(V::TextValue(v)) => DefaultValue::Text(v.clone()),
         Some(V::JsonValue(v)) => DefaultValue::Json(v.clone()),
+        Some(V::TimestampValue(v)) => DefaultValue::Timestamp(*v),
         None => return Err(Error::corrupted("the manifest", "a value is missing")),
     })
 }
@@ -292,6 +324,7 @@ fn schema_to_disk(schema: &CollectionSchema) -> disk::Schema {
     disk::Schema {
         description: schema.description.clone(),
         enable_dynamic_field: schema.enable_dynamic_field,
+        functions: schema.functions.iter().map(function_to_disk).collect(),
         fields: schema
             .fields
             .iter()
@@ -328,15 +361,43 @@ fn schema_from_disk(schema: disk::Schema) -> Result<CollectionSchema> {
                 auto_id: f.auto_id,
                 is_partition_key: f.is_partition_key,
                 is_clustering_key: f.is_clustering_key,
+                is_function_output: false,
                 params: sorted(f.params),
             })
         })
         .collect::<Result<_>>()?;
-    Ok(CollectionSchema {
+    let mut schema = CollectionSchema {
         description: schema.description,
         fields,
         enable_dynamic_field: schema.enable_dynamic_field,
-    })
+        functions: schema.functions.into_iter().map(function_from_disk).collect(),
+    };
+    schema.mark_outputs();
+    Ok(schema)
+}
+
+fn function_to_disk(function: &FunctionSchema) -> disk::Function {
+    disk::Function {
+        id: function.id,
+        name: function.name.clone(),
+        description: function.description.clone(),
+        kind: function.kind,
+        inputs: function.inputs.clone(),
+        outputs: function.outputs.clone(),
+        params: unsorted(&function.params),
+    }
+}
+
+fn function_from_disk(function: disk::Function) -> FunctionSchema {
+    FunctionSchema {
+        id: function.id,
+        name: function.name,
+        description: function.description,
+        kind: function.kind,
+        inputs: function.inputs,
+        outputs: function.outputs,
+        params: sorted(function.params),
+    }
 }
 
 fn type_to_disk(data_type: &DataType) -> disk::Type {
@@ -350,7 +411,10 @@ fn type_to_disk(data_type: &DataType) -> disk::Type {
         DataType::Float => (Kind::Float, 0, None),
         DataType::Double => (Kind::Double, 0, None),
         DataType::VarChar { max_length } => (Kind::Varchar, *max_length, None),
+        DataType::Text => (Kind::Text, 0, None),
         DataType::Json => (Kind::Json, 0, None),
+        DataType::Timestamptz => (Kind::Timestamptz, 0, None),
+        DataType::Geometry => (Kind::Geometry, 0, None),
         DataType::Array { element, max_capacity } => {
             (Kind::Array, *max_capacity, Some(Box::new(type_to_disk(element))))
         }
@@ -359,6 +423,7 @@ fn type_to_disk(data_type: &DataType) -> disk::Type {
         DataType::BFloat16Vector { dim } => (Kind::Bfloat16Vector, *dim, None),
         DataType::Int8Vector { dim } => (Kind::Int8Vector, *dim, None),
         DataType::BinaryVector { dim } => (Kind::BinaryVector, *dim, None),
+        DataType::SparseFloatVector => (Kind::SparseFloatVector, 0, None),
     };
     disk::Type { kind: kind.into(), size, element }
 }
@@ -387,5 +452,9 @@ fn type_from_disk(message: Option<&disk::Type>, field: &str) -> Result<DataType>
         Kind::Bfloat16Vector => DataType::BFloat16Vector { dim: message.size },
         Kind::Int8Vector => DataType::Int8Vector { dim: message.size },
         Kind::BinaryVector => DataType::BinaryVector { dim: message.size },
+        Kind::Text => DataType::Text,
+        Kind::Timestamptz => DataType::Timestamptz,
+        Kind::Geometry => DataType::Geometry,
+        Kind::SparseFloatVector => DataType::SparseFloatVector,
     })
 }

@@ -4,6 +4,7 @@ pub mod codebooks;
 pub mod commit;
 pub mod compact;
 pub mod gc;
+pub mod history;
 pub mod info;
 pub mod invariants;
 pub mod layout;

@@ -143,12 +143,7 @@ pub async fn inspect(location: &str) -> Result<StoreReport> {
     let mut named = HashSet::new();
     for manifest in commit::heads(&bucket).await? {
         named.insert(Manifest::path(manifest.collection_id, manifest.version));
-        for segment in &manifest.segments {
-            let folder = Manifest::segment_folder(manifest.collection_id, segment.id);
-            named.extend(segment.files().map(|f| format!("{folder}/{}", f.name)));
-        }
-        let folder = Manifest::folder(manifest.collection_id);
-        named.extend(manifest.codebooks.iter().map(|c| format!("{folder}/{}", c.file.name)));
+        named.extend(manifest.files());
         let codebooks = describe_codebooks(&bucket, &manifest).await?;
         report.collections.push(describe(&manifest, codebooks));
     }

@@ -9,6 +9,7 @@ use crate::core::error::{Error, Result, Subject};
 use crate::core::runtime::{Clock, SystemClock};
 use crate::core::settings::Settings;
 use crate::lsm::{commit, gc};
+use crate::shard::in_use::InUse;
 use crate::storage::lease::WriterLease;
 
 /// Rows between two lines of progress.
@@ -87,8 +88,15 @@ pub async fn gc(location: &str, settings: &Settings, progress: Progress<'_>) -> 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let lease = WriterLease::take(&bucket, "offline", clock.clone()).await?;
     let mut total = GcReport::default();
+    let in_use = InUse::default();
+    for head in commit::heads(&bucket).await? {
+        in_use.note_clone(head.collection_id, &head.sources);
+    }
     for id in commit::collections(&bucket).await? {
-        let report = gc::collect(&bucket, id, &settings.gc, clock.now_ms(), |_| false).await?;
+        let now = clock.now_ms();
+        let named = in_use.named_by_clones(&bucket, id, &settings.gc, now).await?;
+        let report =
+            gc::collect(&bucket, id, &settings.gc, now, |path| named.contains(path)).await?;
         if report.removed_files > 0 {
             progress(&format!(
                 "collection {id}: removed {} files, {} bytes",

@@ -34,7 +34,9 @@ impl BoundsBuilder {
     /// For the columns of a schema that have an order we can keep.
     pub fn new(schema: &SchemaRef) -> Self {
         let ordered = |t: &DataType| {
-            t.is_integer() || matches!(t, DataType::Float32 | DataType::Float64 | DataType::Utf8)
+            t.is_integer()
+                || matches!(t, DataType::Float32 | DataType::Float64 | DataType::Utf8)
+                || matches!(t, DataType::Timestamp(..))
         };
         let columns = schema
             .fields()
@@ -148,7 +150,7 @@ pub fn to_unit_stats(schema: &SchemaRef, rows: u64, bounds: &[Bounds]) -> UnitSt
 fn one(value: &DefaultValue) -> ArrayRef {
     match value {
         DefaultValue::Bool(v) => Arc::new(arrow::array::BooleanArray::from(vec![*v])),
-        DefaultValue::Int(v) => Arc::new(Int64Array::from(vec![*v])),
+        DefaultValue::Int(v) | DefaultValue::Timestamp(v) => Arc::new(Int64Array::from(vec![*v])),
         DefaultValue::Float(v) => Arc::new(Float32Array::from(vec![*v])),
         DefaultValue::Double(v) => Arc::new(Float64Array::from(vec![*v])),
         DefaultValue::Text(v) | DefaultValue::Json(v) => {

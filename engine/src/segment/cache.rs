@@ -1,21 +1,29 @@
-//! Columns and vector codes of segments in memory, the least used given up first.
+//! Columns, vector codes and scalar indexes of segments in memory, the least used given up first.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use parking_lot::Mutex;
 
-use crate::index::cluster::CodedRows;
+use crate::core::budget::{Budget, Use};
+use crate::index::cluster::{CodedRows, Joined};
+use crate::index::scalar::ScalarIndex;
 
-/// Segment folder and column, or file of codes.
+/// Segment folder and column, file of codes, or scalar index.
 pub type ColumnKey = (String, String);
+
+/// Locks under which columns are read, so that several who want the same one read it once.
+const LOADERS: usize = 64;
 
 /// Whole columns and codes of segments, up to a number of bytes.
 #[derive(Debug)]
 pub struct ColumnCache {
     capacity_bytes: usize,
+    budget: Arc<Budget>,
     state: Mutex<State>,
+    loading: [tokio::sync::Mutex<()>; LOADERS],
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +40,8 @@ pub type Column = Arc<[ArrayRef]>;
 enum Kept {
     Column(Column),
     Codes(Arc<CodedRows>),
+    Index(Arc<ScalarIndex>),
+    Joined(Arc<Joined>),
 }
 
 #[derive(Debug)]
@@ -44,14 +54,45 @@ struct Entry {
 impl ColumnCache {
     /// An empty cache.
     pub fn new(capacity_bytes: usize) -> Self {
-        Self { capacity_bytes, state: Mutex::default() }
+        Self::within(capacity_bytes, Budget::unlimited())
+    }
+
+    /// An empty cache that holds at most so many bytes, and less while others need the budget.
+    pub fn within(capacity_bytes: usize, budget: Arc<Budget>) -> Self {
+        let loading = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        Self { capacity_bytes, budget, state: Mutex::default(), loading }
+    }
+
+    /// Held by whoever reads a column that is not here; others that want it then find it here.
+    pub async fn loading(&self, key: &ColumnKey) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.loading[hasher.finish() as usize % LOADERS].lock().await
+    }
+
+    /// Whether a column is here, without counting as a use of it.
+    pub fn holds(&self, key: &ColumnKey) -> bool {
+        self.state.lock().entries.contains_key(key)
+    }
+
+    /// The most that it may hold now.
+    pub fn room_bytes(&self) -> usize {
+        self.capacity_bytes.min(self.budget.cache_room_bytes())
+    }
+
+    /// Gives up what it may no longer hold.
+    pub fn trim(&self) {
+        let room = self.room_bytes();
+        let mut state = self.state.lock();
+        state.shrink(room);
+        self.budget.set(Use::Cache, state.bytes);
     }
 
     /// A column, if it is there.
     pub fn get(&self, key: &ColumnKey) -> Option<Column> {
         match self.touch(key)? {
             Kept::Column(column) => Some(column),
-            Kept::Codes(_) => None,
+            _ => None,
         }
     }
 
@@ -59,7 +100,23 @@ impl ColumnCache {
     pub fn get_codes(&self, key: &ColumnKey) -> Option<Arc<CodedRows>> {
         match self.touch(key)? {
             Kept::Codes(codes) => Some(codes),
-            Kept::Column(_) => None,
+            _ => None,
+        }
+    }
+
+    /// A scalar index, if it is there.
+    pub fn get_index(&self, key: &ColumnKey) -> Option<Arc<ScalarIndex>> {
+        match self.touch(key)? {
+            Kept::Index(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// Joined codes, if they are there.
+    pub fn get_joined(&self, key: &ColumnKey) -> Option<Arc<Joined>> {
+        match self.touch(key)? {
+            Kept::Joined(joined) => Some(joined),
+            _ => None,
         }
     }
 
@@ -74,7 +131,7 @@ impl ColumnCache {
 
     /// Whether something of that many bytes may be kept without pushing out most of the rest.
     pub fn has_room_for(&self, bytes: usize) -> bool {
-        bytes <= self.capacity_bytes / 2
+        bytes <= self.room_bytes() / 2
     }
 
     /// Keeps a column; others go if there is no room. One larger than the cache is not kept.
@@ -89,8 +146,34 @@ impl ColumnCache {
         self.keep(key, Kept::Codes(codes), bytes);
     }
 
+    /// Keeps a scalar index, as [`Self::put`] does columns; `false` if it is too large.
+    pub fn put_index(&self, key: ColumnKey, index: Arc<ScalarIndex>) -> bool {
+        let bytes = index.size_bytes();
+        let fits = self.has_room_for(bytes);
+        if fits {
+            self.keep(key, Kept::Index(index), bytes);
+        }
+        fits
+    }
+
+    /// Keeps joined codes, as [`Self::put`] does columns.
+    pub fn put_joined(&self, key: ColumnKey, joined: Arc<Joined>) {
+        let bytes = joined.size_bytes();
+        self.keep(key, Kept::Joined(joined), bytes);
+    }
+
+    /// Forgets one entry.
+    pub fn remove(&self, key: &ColumnKey) {
+        let mut state = self.state.lock();
+        if let Some(entry) = state.entries.remove(key) {
+            state.bytes -= entry.bytes;
+            self.budget.set(Use::Cache, state.bytes);
+        }
+    }
+
     fn keep(&self, key: ColumnKey, kept: Kept, bytes: usize) {
-        if bytes > self.capacity_bytes {
+        let room = self.room_bytes();
+        if bytes > room {
             return;
         }
         let mut state = self.state.lock();
@@ -100,13 +183,8 @@ impl ColumnCache {
             state.bytes -= old.bytes;
         }
         state.bytes += bytes;
-        while state.bytes > self.capacity_bytes {
-            let oldest = state.entries.iter().min_by_key(|(_, e)| e.used).map(|(k, _)| k.clone());
-            let Some(oldest) = oldest else { break };
-            if let Some(entry) = state.entries.remove(&oldest) {
-                state.bytes -= entry.bytes;
-            }
-        }
+        state.shrink(room);
+        self.budget.set(Use::Cache, state.bytes);
     }
 
     /// Forgets the columns of a segment.
@@ -119,11 +197,24 @@ impl ColumnCache {
             keep
         });
         state.bytes -= freed;
+        self.budget.set(Use::Cache, state.bytes);
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.state.lock().bytes
+    }
+}
+
+impl State {
+    fn shrink(&mut self, room: usize) {
+        while self.bytes > room {
+            let oldest = self.entries.iter().min_by_key(|(_, e)| e.used).map(|(k, _)| k.clone());
+            let Some(oldest) = oldest else { break };
+            if let Some(entry) = self.entries.remove(&oldest) {
+                self.bytes -= entry.bytes;
+            }
+        }
     }
 }
 

@@ -51,6 +51,11 @@ impl SegmentKeys {
         &self.keys
     }
 
+    /// Bytes in memory.
+    pub fn size_bytes(&self) -> usize {
+        self.keys.to_array().get_array_memory_size() + self.rows.len() * 4
+    }
+
     /// The row of each sorted key.
     pub fn rows(&self) -> &[u32] {
         &self.rows

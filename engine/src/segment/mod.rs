@@ -2,18 +2,22 @@
 
 pub mod bounds;
 pub mod cache;
+mod damage;
 pub mod files;
 pub mod keys;
 pub mod reader;
+pub mod scalar;
 pub mod writer;
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 
+use crate::core::budget::{Reservation, Use};
 use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::filter::UnitStats;
 use crate::core::key::{Key, Keys};
@@ -25,9 +29,13 @@ use crate::segment::cache::Column;
 use crate::segment::files::SegmentFiles;
 use crate::segment::keys::SegmentKeys;
 use crate::segment::reader::SegmentReader;
+use crate::storage::bucket::Bucket;
+use crate::storage::frame;
 
 /// Name of the Lance file in a segment's folder.
 pub const DATA_FILE: &str = "data.lance";
+/// Name of the file with the checksums of the Lance file's blocks.
+pub const SUMS_FILE: &str = "data.sums";
 /// Name of the key index in a segment's folder.
 pub const KEYS_FILE: &str = "pk.idx";
 
@@ -36,7 +44,7 @@ pub const KEYS_FILE: &str = "pk.idx";
 pub struct SegmentIdentity {
     /// Number within the collection.
     pub id: u64,
-    /// Folder in the bucket.
+    /// Its folder in the bucket, by which its columns are kept in memory. A clone's files lie in another's.
     pub folder: String,
     /// Partition of all its rows.
     pub partition_id: u64,
@@ -50,14 +58,38 @@ pub struct SegmentIdentity {
     pub max_ts: Timestamp,
     /// Smallest and largest key.
     pub key_range: Option<(Key, Key)>,
-    /// Bytes of the data file, as the manifest says.
-    pub data_bytes: u64,
-    /// XXH3-64 of the data file, as the manifest says.
-    pub data_xxh3: u64,
-    /// XXH3-64 of the key index, as the manifest says.
-    pub keys_xxh3: u64,
+    /// Primary key column.
+    pub key_column: String,
+    /// The Lance file.
+    pub data: SegmentFile,
+    /// Checksums of its blocks; none in segments of older versions.
+    pub sums: Option<SegmentFile>,
+    /// The key index.
+    pub keys: SegmentFile,
     /// Codes of its vectors.
     pub codes: Vec<CodesFile>,
+}
+
+/// A file, as the manifest says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentFile {
+    /// Path in the bucket.
+    pub path: String,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// XXH3-64 of all bytes.
+    pub xxh3: u64,
+}
+
+impl SegmentFile {
+    /// Reads it whole and compares it with the manifest.
+    pub(crate) async fn read(&self, bucket: &Bucket) -> Result<Bytes> {
+        let bytes = bucket.get(&self.path).await?;
+        if frame::checksum(&bytes) != self.xxh3 {
+            return Err(Error::corrupted(&self.path, "its checksum is not the manifest's"));
+        }
+        Ok(bytes)
+    }
 }
 
 /// The codes of a vector field, as the manifest says.
@@ -67,10 +99,8 @@ pub struct CodesFile {
     pub field: String,
     /// Codebook that they belong to.
     pub codebook_version: u64,
-    /// Name in the segment's folder.
-    pub name: String,
-    /// XXH3-64 of the file.
-    pub xxh3: u64,
+    /// The file.
+    pub file: SegmentFile,
 }
 
 /// A sealed segment in use: its identity, its open files and its delete set in memory.
@@ -82,12 +112,13 @@ pub struct Segment {
     pub stats: UnitStats,
     files: Arc<SegmentFiles>,
     reader: OnceCell<SegmentReader>,
-    keys: OnceCell<Arc<SegmentKeys>>,
+    keys: OnceCell<(Arc<SegmentKeys>, Reservation)>,
     deletes: RwLock<DeleteSet>,
     /// The alive rows of the newest question: (deletes counted, rows).
     alive: Mutex<Option<(usize, RowSet)>>,
     /// Files of codes that turned out damaged.
     broken: Mutex<Vec<String>>,
+    coming: scalar::Coming,
 }
 
 impl Segment {
@@ -99,6 +130,10 @@ impl Segment {
         deletes: DeleteSet,
         keys: Option<Arc<SegmentKeys>>,
     ) -> Self {
+        let keys = keys.map(|keys| {
+            let held = files.budget.hold(Use::Keys, keys.size_bytes());
+            (keys, held)
+        });
         Self {
             identity,
             stats,
@@ -108,25 +143,44 @@ impl Segment {
             deletes: RwLock::new(deletes),
             alive: Mutex::new(None),
             broken: Mutex::default(),
+            coming: scalar::Coming::default(),
         }
     }
 
     /// The key index, read on first use.
     pub async fn keys(&self) -> Result<Arc<SegmentKeys>> {
         let load = || async {
-            let path = format!("{}/{KEYS_FILE}", self.identity.folder);
-            let bytes = self.files.bucket.get(&path).await?;
-            if crate::storage::frame::checksum(&bytes) != self.identity.keys_xxh3 {
-                return Err(Error::corrupted(path, "its checksum is not the manifest's"));
-            }
-            SegmentKeys::decode(&bytes, &path).map(Arc::new)
+            let keys = match self.read_keys().await {
+                Err(e) if is_damage(&e) => {
+                    tracing::warn!("{e}; the keys are read from the rows instead");
+                    self.keys_of_rows().await
+                }
+                read => read,
+            }?;
+            let held = self.files.hold(Use::Keys, keys.size_bytes());
+            Ok((Arc::new(keys), held))
         };
-        self.keys.get_or_try_init(load).await.cloned()
+        self.keys.get_or_try_init(load).await.map(|(keys, _)| keys.clone())
+    }
+
+    async fn read_keys(&self) -> Result<SegmentKeys> {
+        let file = &self.identity.keys;
+        let keys = SegmentKeys::decode(&file.read(&self.files.bucket).await?, &file.path)?;
+        if keys.rows().len() != self.identity.rows || keys.range() != self.identity.key_range {
+            return Err(Error::corrupted(&file.path, "its keys are not those of the manifest"));
+        }
+        Ok(keys)
+    }
+
+    /// The key index made anew: it is derived.
+    async fn keys_of_rows(&self) -> Result<SegmentKeys> {
+        let parts = self.reader().await?.read_stored(&self.identity.key_column).await?;
+        SegmentKeys::build(&Keys::from_array(join_parts(&parts)?.as_ref())?)
     }
 
     /// The key index if it has been read.
     pub fn keys_if_loaded(&self) -> Option<&Arc<SegmentKeys>> {
-        self.keys.get()
+        self.keys.get().map(|(keys, _)| keys)
     }
 
     /// The file with a field's codes.
@@ -137,11 +191,16 @@ impl Segment {
     /// Codes of a field under their codebook, through the cache. None if the file is damaged or gone: it
     /// is derived, so its rows are scanned instead, and a compaction or repair makes it anew.
     pub async fn codes(&self, file: &CodesFile, book: &Codebook) -> Option<Arc<CodedRows>> {
-        let key = (self.identity.folder.clone(), file.name.clone());
+        let path = &file.file.path;
+        let key = (self.identity.folder.clone(), path.clone());
         if let Some(codes) = self.files.cache.get_codes(&key) {
             return Some(codes);
         }
-        if self.broken.lock().contains(&file.name) {
+        let _loading = self.files.cache.loading(&key).await;
+        if let Some(codes) = self.files.cache.get_codes(&key) {
+            return Some(codes);
+        }
+        if self.broken.lock().contains(path) {
             return None;
         }
         match self.read_codes(file, book).await {
@@ -152,8 +211,8 @@ impl Segment {
             }
             Err(e) => {
                 tracing::warn!("{e}; the segment is scanned without its vector index");
-                if matches!(e.kind, ErrorKind::Corrupted | ErrorKind::NotFound) {
-                    self.broken.lock().push(file.name.clone());
+                if is_damage(&e) {
+                    self.broken.lock().push(path.clone());
                 }
                 None
             }
@@ -161,19 +220,31 @@ impl Segment {
     }
 
     async fn read_codes(&self, file: &CodesFile, book: &Codebook) -> Result<CodedRows> {
-        let path = format!("{}/{}", self.identity.folder, file.name);
-        let bytes = self.files.bucket.get(&path).await?;
-        CodedRows::decode(&bytes, book, self.identity.rows, &path)
+        let bytes = file.file.read(&self.files.bucket).await?;
+        CodedRows::decode(&bytes, book, self.identity.rows, &file.file.path)
     }
 
     /// Keeps codes that were just made.
-    pub fn keep_codes(&self, name: &str, codes: Arc<CodedRows>) {
-        self.files.cache.put_codes((self.identity.folder.clone(), name.to_string()), codes);
+    pub fn keep_codes(&self, field: &str, codes: Arc<CodedRows>) {
+        if let Some(file) = self.codes_file(field) {
+            let key = (self.identity.folder.clone(), file.file.path.clone());
+            self.files.cache.put_codes(key, codes);
+        }
     }
 
-    /// Whether a column is small enough to be kept in memory.
-    pub fn has_room_for(&self, bytes: usize) -> bool {
-        self.files.cache.has_room_for(bytes)
+    /// Forgets codes that are held elsewhere by now.
+    pub fn drop_codes(&self, file: &CodesFile) {
+        self.files.cache.remove(&(self.identity.folder.clone(), file.file.path.clone()));
+    }
+
+    /// Whether a column of so many bytes is in memory, or small enough to be kept there.
+    pub fn can_keep(&self, name: &str, bytes: usize) -> bool {
+        self.holds(name) || self.files.cache.has_room_for(bytes)
+    }
+
+    /// Whether a column or a file of codes is in memory.
+    pub fn holds(&self, name: &str) -> bool {
+        self.files.cache.holds(&(self.identity.folder.clone(), name.to_string()))
     }
 
     /// Whether the segment's range of keys holds this one.
@@ -220,12 +291,12 @@ impl Segment {
     }
 
     async fn reader(&self) -> Result<&SegmentReader> {
-        let path = format!("{}/{DATA_FILE}", self.identity.folder);
-        let open = || SegmentReader::open(&self.files, path, self.identity.data_bytes);
+        let SegmentIdentity { data, sums, .. } = &self.identity;
+        let open = || SegmentReader::open(&self.files, data, sums.as_ref());
         let reader = self.reader.get_or_try_init(open).await?;
         if reader.rows() != self.identity.rows {
             return Err(Error::corrupted(
-                format!("{}/{DATA_FILE}", self.identity.folder),
+                &data.path,
                 format!("it has {} rows, the manifest says {}", reader.rows(), self.identity.rows),
             ));
         }
@@ -249,6 +320,10 @@ impl Segment {
     /// A whole column through the cache, in parts of neighbouring rows: no part is copied.
     pub async fn column_parts(&self, schema: &SchemaRef, name: &str) -> Result<Column> {
         let key = (self.identity.folder.clone(), name.to_string());
+        if let Some(column) = self.files.cache.get(&key) {
+            return Ok(column);
+        }
+        let _loading = self.files.cache.loading(&key).await;
         if let Some(column) = self.files.cache.get(&key) {
             return Ok(column);
         }
@@ -307,20 +382,22 @@ impl Segment {
         self.reader().await?.scan(storage_schema).await
     }
 
-    /// Reads the whole data file and compares its checksum with the manifest's.
-    pub async fn check_data(&self) -> Result<()> {
-        let path = format!("{}/{DATA_FILE}", self.identity.folder);
-        let (size, sum) = self.files.bucket.fingerprint(&path).await?;
-        if (size, sum) != (self.identity.data_bytes, self.identity.data_xxh3) {
-            return Err(Error::corrupted(path, "its checksum is not the manifest's"));
-        }
-        Ok(())
+    /// The folders in which its files lie: its own, and of a clone's segment another's.
+    pub fn folders(&self) -> Vec<String> {
+        let of_data =
+            self.identity.data.path.rsplit_once('/').map(|(folder, _)| folder.to_string());
+        of_data.into_iter().chain([self.identity.folder.clone()]).collect()
     }
 
     /// Forgets cached columns; called when the segment leaves the tree.
     pub fn evict(&self) {
         self.files.cache.remove_folder(&self.identity.folder);
     }
+}
+
+/// Whether a file is to blame, and not the store.
+pub(crate) fn is_damage(e: &Error) -> bool {
+    matches!(e.kind, ErrorKind::Corrupted | ErrorKind::NotFound)
 }
 
 fn is_vector(data_type: &DataType) -> bool {

@@ -1,7 +1,7 @@
 //! Reads a segment's Lance file: whole columns, rows by position, or all in order.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::datatypes::SchemaRef;
@@ -12,9 +12,13 @@ use lance_io::ReadBatchParams;
 use lance_io::utils::CachedFileSize;
 use object_store::path::Path;
 
+use super::damage::{self, Pages};
 use super::files::SegmentFiles;
+use super::{SegmentFile, is_damage};
 use crate::core::error::{Error, Result, Subject};
 use crate::core::{runtime, validate};
+use crate::storage::blocks::BlockSums;
+use crate::storage::checked::Known;
 
 const BATCH_ROWS: u32 = 8192;
 const READAHEAD: u32 = 4;
@@ -28,24 +32,45 @@ const PARALLEL_PARTS: usize = 4;
 #[derive(Clone)]
 pub struct SegmentReader {
     reader: Arc<FileReader>,
+    file: Arc<OpenFile>,
+}
+
+/// What is known of the file; held by every stream that reads it.
+#[derive(Debug)]
+struct OpenFile {
     path: String,
+    /// Keeps its reads checked.
+    known: Known,
+    /// Its pages, once it is open.
+    pages: OnceLock<Pages>,
 }
 
 impl std::fmt::Debug for SegmentReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SegmentReader({})", self.path)
+        write!(f, "SegmentReader({})", self.file.path)
     }
 }
 
 impl SegmentReader {
-    /// Opens a file of that many bytes.
-    pub async fn open(files: &SegmentFiles, path: String, size_bytes: u64) -> Result<Self> {
-        let found = files.bucket.size(&path).await?;
-        if found != size_bytes {
-            let why = format!("it has {found} bytes, the manifest says {size_bytes}");
+    /// Opens a file. What is read of it from then on is compared with the sums of its blocks; a file of an
+    /// older version, which has none, is read whole once to make them.
+    pub(crate) async fn open(
+        files: &SegmentFiles,
+        data: &SegmentFile,
+        sums: Option<&SegmentFile>,
+    ) -> Result<Self> {
+        let path = &data.path;
+        let found = files.bucket.size(path).await?;
+        if found != data.size_bytes {
+            let why = format!("it has {found} bytes, the manifest says {}", data.size_bytes);
             return Err(Error::corrupted(path, why));
         }
-        let size = CachedFileSize::new(size_bytes);
+        let known = match files.checked.known(path) {
+            Some(known) => known,
+            None => files.checked.know(path, block_sums(files, data, sums).await?),
+        };
+        let file = OpenFile { path: path.clone(), known, pages: OnceLock::new() };
+        let size = CachedFileSize::new(data.size_bytes);
         let open = async {
             let file = Path::from(path.as_str());
             FileReader::try_open(
@@ -57,8 +82,9 @@ impl SegmentReader {
             )
             .await
         };
-        let reader = runtime::in_one_step(guarded(&path, open)).await?;
-        Ok(Self { reader: Arc::new(reader), path })
+        let reader = runtime::in_one_step(guarded(&file, open)).await?;
+        file.pages.set(damage::pages(reader.metadata())).ok();
+        Ok(Self { reader: Arc::new(reader), file: Arc::new(file) })
     }
 
     /// Number of rows.
@@ -76,7 +102,7 @@ impl SegmentReader {
             self.reader.schema(),
             names,
         )
-        .map_err(|e| unreadable(&self.path, e))
+        .map_err(|e| unreadable(&self.file, e))
     }
 
     async fn read(
@@ -92,12 +118,12 @@ impl SegmentReader {
             self.projection(names)?,
             FilterExpression::no_filter(),
         );
-        let path = self.path.clone();
+        let file = self.file.clone();
         let read = async {
-            let stream = guarded(&self.path, begin).await?;
+            let stream = guarded(&self.file, begin).await?;
             let stream = AssertUnwindSafe(stream).catch_unwind().map(move |batch| match batch {
-                Ok(batch) => batch.map_err(|e| unreadable(&path, e)),
-                Err(_) => Err(gave_up(&path)),
+                Ok(batch) => batch.map_err(|e| unreadable(&file, e)),
+                Err(_) => Err(gave_up(&file)),
             });
             Ok::<_, Error>(match runtime::simulated() {
                 true => futures::stream::iter(stream.collect::<Vec<_>>().await).left_stream(),
@@ -115,7 +141,13 @@ impl SegmentReader {
             return Ok(());
         }
         let why = format!("column {name}: {} of {} rows", column.data_type(), column.len());
-        Err(Error::corrupted(&self.path, why))
+        Err(Error::corrupted(&self.file.path, why))
+    }
+
+    /// One whole stored column in parts, in order, whatever its type.
+    pub async fn read_stored(&self, name: &str) -> Result<Vec<ArrayRef>> {
+        let stream = self.read(&[name], ReadBatchParams::RangeFull, BATCH_ROWS).await?;
+        stream.map_ok(|batch| batch.column(0).clone()).try_collect().await
     }
 
     /// One whole column in parts, in order. A column that the file lacks reads as the field's default.
@@ -147,7 +179,12 @@ impl SegmentReader {
         let stream = self.read(&[name.as_str()], ReadBatchParams::Range(rows), count).await?;
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
         let column = match batches.as_slice() {
-            [] => return Err(Error::corrupted(&self.path, format!("column {name} was not read"))),
+            [] => {
+                return Err(Error::corrupted(
+                    &self.file.path,
+                    format!("column {name} was not read"),
+                ));
+            }
             [one] => one.column(0).clone(),
             many => {
                 let parts: Vec<&dyn Array> = many.iter().map(|b| b.column(0).as_ref()).collect();
@@ -178,7 +215,7 @@ impl SegmentReader {
                 .iter()
                 .map(|n| {
                     let column = batch.column_by_name(n).cloned().ok_or_else(|| {
-                        Error::corrupted(&self.path, format!("column {n} was not read"))
+                        Error::corrupted(&self.file.path, format!("column {n} was not read"))
                     })?;
                     self.check(schema, n, &column, rows.len())?;
                     Ok(column)
@@ -211,26 +248,57 @@ impl SegmentReader {
             .filter(|n| self.has(n))
             .collect();
         let stream = self.read(&stored, ReadBatchParams::RangeFull, BATCH_ROWS).await?;
-        let (schema, path) = (storage_schema.clone(), self.path.clone());
+        let (schema, path) = (storage_schema.clone(), self.file.path.clone());
         Ok(stream.map(move |batch| {
             complete(&batch?, &schema).map_err(|e| Error::corrupted(&path, e.message()))
         }))
     }
 }
 
+/// The sums of a file's blocks. Lost or damaged ones are made anew from the file, once its own sum is right.
+async fn block_sums(
+    files: &SegmentFiles,
+    data: &SegmentFile,
+    sums: Option<&SegmentFile>,
+) -> Result<BlockSums> {
+    if let Some(sums) = sums {
+        match read_sums(files, data, sums).await {
+            Err(e) if is_damage(&e) => tracing::warn!("{e}; the data file is read whole instead"),
+            outcome => return outcome,
+        }
+    }
+    let (sum, blocks) = files.bucket.sums(&data.path).await?;
+    if sum != data.xxh3 {
+        return Err(Error::corrupted(&data.path, "its checksum is not the manifest's"));
+    }
+    Ok(blocks)
+}
+
+async fn read_sums(
+    files: &SegmentFiles,
+    data: &SegmentFile,
+    sums: &SegmentFile,
+) -> Result<BlockSums> {
+    let blocks = BlockSums::decode(&sums.read(&files.bucket).await?, &sums.path)?;
+    if blocks.size_bytes() != data.size_bytes {
+        return Err(Error::corrupted(&sums.path, "it is of a file of another size"));
+    }
+    Ok(blocks)
+}
+
 /// Runs a call into Lance. It asserts what a damaged file may break; such a panic is told as the damage.
 async fn guarded<T>(
-    path: &str,
+    file: &OpenFile,
     call: impl Future<Output = Result<T, lance_core::Error>>,
 ) -> Result<T> {
     match AssertUnwindSafe(call).catch_unwind().await {
-        Ok(outcome) => outcome.map_err(|e| unreadable(path, e)),
-        Err(_) => Err(gave_up(path)),
+        Ok(outcome) => outcome.map_err(|e| unreadable(file, e)),
+        Err(_) => Err(gave_up(file)),
     }
 }
 
-fn gave_up(path: &str) -> Error {
-    Error::corrupted(path, "its contents contradict each other")
+fn gave_up(file: &OpenFile) -> Error {
+    Error::corrupted(&file.path, "its contents contradict each other")
 }
 
 fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
@@ -246,7 +314,11 @@ fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 }
 
 /// A Lance file that cannot be read is damaged, unless the store itself failed.
-fn unreadable(path: &str, e: lance_core::Error) -> Error {
+fn unreadable(file: &OpenFile, e: lance_core::Error) -> Error {
+    let path = &file.path;
+    if let Some(block) = file.known.failed() {
+        return Error::corrupted(path, damage::describe(&block, file.pages.get())).with_source(e);
+    }
     match e {
         lance_core::Error::NotFound { .. } => {
             Error::not_found(Subject::Store, format!("{path} is not in the store"))

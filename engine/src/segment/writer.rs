@@ -13,7 +13,7 @@ use object_store::path::Path;
 use super::bounds::{Bounds, BoundsBuilder};
 use super::files::SegmentFiles;
 use super::keys::SegmentKeys;
-use super::{DATA_FILE, KEYS_FILE};
+use super::{DATA_FILE, KEYS_FILE, SUMS_FILE};
 use crate::core::error::{Error, Result};
 use crate::core::key::Keys;
 use crate::core::runtime;
@@ -38,6 +38,8 @@ pub struct Written {
     pub data: (u64, u64),
     /// Bytes and XXH3-64 of the key index.
     pub keys_file: (u64, u64),
+    /// Bytes and XXH3-64 of the file with the sums of the Lance file's blocks.
+    pub sums_file: (u64, u64),
 }
 
 /// A segment being written. Rows come as batches of the storage schema in their final order.
@@ -117,12 +119,21 @@ impl<'a> SegmentWriter<'a> {
         runtime::in_one_step(self.writer.finish()).await?;
         let parts: Vec<&dyn Array> = self.keys.iter().map(AsRef::as_ref).collect();
         let keys = SegmentKeys::build(&Keys::from_array(&compute::concat(&parts)?)?)?;
-        let bytes = keys.encode();
-        let keys_file = (bytes.len() as u64, frame::checksum(&bytes));
+        let key_bytes = keys.encode();
+        let keys_file = (key_bytes.len() as u64, frame::checksum(&key_bytes));
         let bucket = &self.files.bucket;
-        bucket.put_fresh(&format!("{}/{KEYS_FILE}", self.folder), bytes.into()).await?;
-        // Reading the file back gives its checksum and proves that the store has all of it.
-        let data = bucket.fingerprint(&format!("{}/{DATA_FILE}", self.folder)).await?;
+        // Reading the file back gives its checksums and proves that the store has all of it.
+        let (sum, blocks) = bucket.sums(&format!("{}/{DATA_FILE}", self.folder)).await?;
+        let data = (blocks.size_bytes(), sum);
+        let sum_bytes = blocks.encode();
+        let sums_file = (sum_bytes.len() as u64, frame::checksum(&sum_bytes));
+        let (keys_path, sums_path) =
+            (format!("{}/{KEYS_FILE}", self.folder), format!("{}/{SUMS_FILE}", self.folder));
+        futures::future::try_join(
+            bucket.put_fresh(&keys_path, key_bytes.into()),
+            bucket.put_fresh(&sums_path, sum_bytes.into()),
+        )
+        .await?;
         Ok(Some(Written {
             rows: self.rows,
             min_ts: self.min_ts,
@@ -131,6 +142,7 @@ impl<'a> SegmentWriter<'a> {
             keys: Arc::new(keys),
             data,
             keys_file,
+            sums_file,
         }))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::open::Shard;
 use super::publish::Change;
+use crate::core::budget::Use;
 use crate::core::error::{ErrorKind, Result};
 use crate::core::runtime;
 use crate::core::schema::FieldSchema;
@@ -93,7 +94,11 @@ impl Shard {
         others: &[Arc<Segment>],
     ) -> Result<Vec<f32>> {
         let elsewhere: usize = others.iter().map(|s| s.identity.rows).sum();
-        let wanted = cluster::sample_rows(here + elsewhere);
+        // A sample, its codes and what is computed of them stay within the memory for builds.
+        let row_bytes = 4 * field.data_type.vector_dim().unwrap_or(1) as usize;
+        let affordable = self.context.files.budget.share_bytes(Use::Builds) / (3 * row_bytes);
+        let wanted = cluster::sample_rows(here + elsewhere).min(affordable);
+        let _memory = self.context.files.hold(Use::Builds, wanted * row_bytes);
         let share = |rows: usize| (wanted * rows).div_ceil((here + elsewhere).max(1));
         let columns: Vec<_> =
             rows.batches.iter().filter_map(|b| b.column_by_name(&field.name).cloned()).collect();

@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
+use super::joins::InUse;
 use super::search::{Hit, Ranked, SearchRequest, keep_best};
 use super::snapshot::{RowAddress, ScanCounts, Snapshot, UnitSource};
 use crate::core::error::{Error, Result};
@@ -13,31 +12,71 @@ use crate::core::key::Keys;
 use crate::core::rowset::RowSet;
 use crate::core::schema::DataType;
 use crate::index::cluster::{
-    Candidate, ClusterSearch, Codebook, CodedRows, Scratch, Target, Touched,
+    Candidate, ClusterSearch, Codebook, CodedRows, Scratch, Target, batch,
 };
 use crate::index::{Metric, Queries, Query, VectorView};
+use crate::lsm::manifest::CodebookMeta;
+use crate::segment::Segment;
 use crate::segment::cache::Column;
 
 /// A unit that is searched by its codes.
 pub(super) struct Coded {
     unit: u32,
     book: Arc<Codebook>,
-    codes: Arc<CodedRows>,
+    codes: Codes,
     allowed: RowSet,
     keys: Keys,
     /// The vectors; none: too many for memory, they are taken from the file.
     vectors: Option<Column>,
 }
 
-/// Units by codebook.
-#[derive(Default)]
-pub(super) struct Groups(BTreeMap<u64, Vec<Coded>>);
+/// Where a unit's codes are.
+enum Codes {
+    /// By themselves.
+    Own(Arc<CodedRows>),
+    /// Joined with others: the unit's place among them.
+    Joined(usize),
+}
 
-impl Groups {
-    pub fn add(&mut self, coded: Coded) {
-        self.0.entry(coded.book.version).or_default().push(coded);
+impl Coded {
+    /// Whether its codes are joined with those of others.
+    pub fn is_joined(&self) -> bool {
+        matches!(self.codes, Codes::Joined(_))
+    }
+
+    /// Memory of the codes, unless they are joined, and of the keys.
+    fn bytes(&self) -> usize {
+        let codes = match &self.codes {
+            Codes::Own(codes) => codes.size_bytes(),
+            Codes::Joined(_) => 0,
+        };
+        codes + self.keys.len() * 8
     }
 }
+
+/// Units by codebook, those of joined codes apart.
+pub(super) struct Groups {
+    joined: Option<InUse>,
+    units: BTreeMap<u64, Vec<Coded>>,
+}
+
+impl Groups {
+    pub fn new(joined: Option<InUse>) -> Self {
+        Self { joined, units: BTreeMap::new() }
+    }
+
+    pub fn add(&mut self, coded: Coded) {
+        self.units.entry(coded.book.version).or_default().push(coded);
+    }
+
+    /// Memory of the codes and keys.
+    pub fn bytes(&self) -> usize {
+        self.units.values().flatten().map(Coded::bytes).sum()
+    }
+}
+
+/// The unit of candidates from joined codes, until the numbers are taken apart.
+const JOINED: u32 = u32::MAX;
 
 /// Vectors that are asked for before they are needed: they lie all over memory.
 const AHEAD: usize = 3;
@@ -50,47 +89,93 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// What a group found for each query; none: it has to be compared exactly.
-type Found = Vec<Option<(Vec<Candidate>, Touched)>>;
+/// What a group found.
+struct Found {
+    /// For each query; none: it has to be compared exactly.
+    found: Vec<batch::Found>,
+    /// The order in which to go on with the queries.
+    order: Vec<u32>,
+}
 
 /// Whether codes can answer: not if exactness is asked for, nor a ring, whose inner rows would have to be
 /// found first, nor most of the rows.
 pub(super) fn wants_codes(request: &SearchRequest, allowed: &RowSet) -> bool {
     let ring = request.range.is_some_and(|r| r.range_filter.is_some());
     let most = request.top_k.saturating_mul(4) >= allowed.count();
-    !request.effort.is_exact() && !request.queries.is_binary() && !ring && !most
+    !request.effort.is_exact() && request.queries.is_dense() && !ring && !most
+}
+
+impl InUse {
+    /// Whether the codes can answer by the metric asked for.
+    pub(super) fn can_answer(&self, request: &SearchRequest) -> bool {
+        self.joined.rows().can_answer(self.joined.book.space, request.metric)
+    }
 }
 
 impl Snapshot {
-    /// The codes of a unit, where it has them.
+    /// Whether joined codes could serve a search.
+    pub(super) fn wants_joined(&self, request: &SearchRequest) -> bool {
+        let ring = request.range.is_some_and(|r| r.range_filter.is_some());
+        self.units() > 1 && !request.effort.is_exact() && request.queries.is_dense() && !ring
+    }
+
+    /// The codes of a unit, where it has them. Vectors that are not in memory are read only if all `fit`.
     pub(super) async fn coded(
         &self,
         at: usize,
         allowed: &RowSet,
         request: &SearchRequest,
+        groups: &Groups,
+        fit: bool,
     ) -> Result<Option<Coded>> {
         let unit = &self.inner.units[at];
         let segment = match &unit.source {
             UnitSource::Segment(segment) => segment,
             UnitSource::Chunk(_) => return self.coded_chunk(at, allowed, request).await,
         };
-        let Some(file) = segment.codes_file(&request.field) else { return Ok(None) };
-        let named = |c: &&crate::lsm::manifest::CodebookMeta| {
-            c.field == file.field && c.version == file.codebook_version
+        let joined = groups.joined.as_ref().and_then(|j| Some((j.find(at)?, &j.joined)));
+        let (book, codes) = match joined {
+            Some((part, joined)) => (joined.book.clone(), Codes::Joined(part)),
+            None => match self.own_codes(segment, request).await {
+                Some((book, codes)) => (book, Codes::Own(codes)),
+                None => return Ok(None),
+            },
         };
-        let Some(meta) = self.inner.manifest.codebooks.iter().find(named) else { return Ok(None) };
-        let Ok(book) = self.inner.codebooks.get(meta).await else { return Ok(None) };
-        let Some(codes) = segment.codes(file, &book).await else { return Ok(None) };
-        if !codes.can_answer(book.space, request.metric) {
-            return Ok(None);
-        }
-        let vectors = match segment.has_room_for(unit.rows() * book.dim * 4) {
+        let at_hand = match fit {
+            true => segment.can_keep(&request.field, unit.rows() * book.dim * 4),
+            false => segment.holds(&request.field),
+        };
+        let vectors = match at_hand {
             true => Some(self.unit_column_parts(unit, &request.field).await?),
             false => None,
         };
         let keys = self.unit_keys(unit).await?;
         let (unit, allowed) = (at as u32, allowed.clone());
         Ok(Some(Coded { unit, book, codes, allowed, keys, vectors }))
+    }
+
+    /// The codes of a segment by itself, if they can answer.
+    async fn own_codes(
+        &self,
+        segment: &Segment,
+        request: &SearchRequest,
+    ) -> Option<(Arc<Codebook>, Arc<CodedRows>)> {
+        let (book, codes) = self.segment_codes(segment, &request.field).await?;
+        codes.can_answer(book.space, request.metric).then_some((book, codes))
+    }
+
+    /// The codes of a segment by itself, with their codebook; none if either cannot be read.
+    pub(super) async fn segment_codes(
+        &self,
+        segment: &Segment,
+        field: &str,
+    ) -> Option<(Arc<Codebook>, Arc<CodedRows>)> {
+        let file = segment.codes_file(field)?;
+        let named = |c: &&CodebookMeta| c.field == file.field && c.version == file.codebook_version;
+        let meta = self.inner.manifest.codebooks.iter().find(named)?;
+        let book = self.inner.codebooks.get(meta).await.ok()?;
+        let codes = segment.codes(file, &book).await?;
+        Some((book, codes))
     }
 
     /// The codes of a part of a memtable, under the newest codebook.
@@ -112,6 +197,7 @@ impl Snapshot {
         let can_answer = |c: &Arc<CodedRows>| c.can_answer(book.space, request.metric);
         let Some(codes) = codes.filter(can_answer) else { return Ok(None) };
         let (unit, allowed, keys) = (at as u32, allowed.clone(), chunk.keys.clone());
+        let codes = Codes::Own(codes);
         Ok(Some(Coded { unit, book, codes, allowed, keys, vectors: Some(vectors) }))
     }
 
@@ -124,14 +210,15 @@ impl Snapshot {
         best: &mut [Vec<Ranked>],
         counts: &mut ScanCounts,
     ) -> Result<()> {
-        for (_, units) in groups.0 {
-            let units = Arc::new(units);
+        let Groups { joined, units } = groups;
+        for (_, units) in units {
+            let (units, joined) = (Arc::new(units), joined.clone());
             let resident = units.iter().all(|u| u.vectors.is_some());
             let work = {
                 let (units, request, data_type) =
                     (units.clone(), request.clone(), data_type.clone());
                 move || {
-                    let found = search_codes(&units, &request);
+                    let found = search_codes(&units, joined.as_ref(), &request);
                     let ranked = match resident {
                         true => Some(rank_all(&units, &request, &data_type, &found)?),
                         false => None,
@@ -148,7 +235,7 @@ impl Snapshot {
                 Some(ranked) => ranked,
                 None => self.rank_from_files(&units, request, data_type, &found).await?,
             };
-            for ((best, ranked), found) in best.iter_mut().zip(ranked).zip(found) {
+            for ((best, ranked), found) in best.iter_mut().zip(ranked).zip(found.found) {
                 best.extend(ranked);
                 keep_best(best, request);
                 let touched = found.map(|(_, touched)| touched).unwrap_or_default();
@@ -169,8 +256,8 @@ impl Snapshot {
         found: &Found,
     ) -> Result<Vec<Vec<Ranked>>> {
         let names = [request.field.clone()];
-        let mut ranked = Vec::with_capacity(found.len());
-        for (at, found) in found.iter().enumerate() {
+        let mut ranked = Vec::with_capacity(found.found.len());
+        for (at, found) in found.found.iter().enumerate() {
             let query = query(&request.queries, at)?;
             let mut all: Vec<Ranked> = Vec::new();
             for unit in units {
@@ -206,19 +293,63 @@ fn query(queries: &Queries, at: usize) -> Result<Query<'_>> {
 }
 
 /// Candidates of each query; queries go to the threads of the pool that this runs in.
-fn search_codes(units: &[Coded], request: &SearchRequest) -> Found {
-    let Some(book) = units.first().map(|u| u.book.clone()) else { return Vec::new() };
-    let metric = request.metric;
-    let targets =
-        units.iter().map(|u| Target::new(u.unit, &book, &u.codes, &u.allowed, metric)).collect();
-    let search = ClusterSearch::new(&book, targets, metric, request.top_k, request.effort);
-    let run = |scratch: &mut Scratch, at: usize| match request.queries.get(at) {
-        Some(Query::Dense(query)) => search.run(query, scratch),
-        _ => None,
+fn search_codes(units: &[Coded], joined: Option<&InUse>, request: &SearchRequest) -> Found {
+    let Some(book) = units.first().map(|u| u.book.clone()) else {
+        return Found { found: Vec::new(), order: Vec::new() };
     };
-    match request.queries.len() {
-        1 => SCRATCH.with_borrow_mut(|scratch| vec![run(scratch, 0)]),
-        n => (0..n).into_par_iter().with_min_len(4).map_init(Scratch::default, run).collect(),
+    let metric = request.metric;
+    let (mut targets, mut parts) = (Vec::with_capacity(units.len()), Vec::new());
+    for unit in units {
+        match &unit.codes {
+            Codes::Own(codes) => {
+                targets.push(Target::new(unit.unit, &book, codes, &unit.allowed, metric));
+            }
+            Codes::Joined(at) => parts.push((*at, &unit.allowed)),
+        }
+    }
+    if let (Some(joined), false) = (joined, parts.is_empty()) {
+        targets.push(Target::joined(JOINED, &joined.joined, &parts, metric));
+    }
+    let count = request.queries.len();
+    let narrowed: Vec<_> = targets.iter().map(|t| t.narrowed(&book, count)).collect();
+    let targets = narrow(targets, &narrowed, &book, metric);
+    let search = ClusterSearch::new(&book, targets, metric, request.top_k, request.effort);
+    let queries: Vec<&[f32]> = (0..request.queries.len())
+        .filter_map(|at| match request.queries.get(at) {
+            Some(Query::Dense(query)) => Some(query),
+            _ => None,
+        })
+        .collect();
+    let (mut found, order) = match queries[..] {
+        [query] => (vec![SCRATCH.with_borrow_mut(|scratch| search.run(query, scratch))], vec![0]),
+        _ => search.run_all(&queries),
+    };
+    if let Some(joined) = joined {
+        let candidates = found.iter_mut().flatten().flat_map(|(candidates, _)| candidates);
+        candidates.for_each(|c| name_row(c, joined));
+    }
+    Found { found, order }
+}
+
+/// The targets by the codes of their allowed rows alone, where there are such.
+fn narrow<'a>(
+    targets: Vec<Target<'a>>,
+    narrowed: &'a [Option<CodedRows>],
+    book: &Codebook,
+    metric: Metric,
+) -> Vec<Target<'a>> {
+    let one = |(target, rows): (Target<'a>, &'a Option<CodedRows>)| match rows {
+        Some(rows) => target.over(rows, book, metric),
+        None => target,
+    };
+    targets.into_iter().zip(narrowed).map(one).collect()
+}
+
+/// Puts unit and row in place of a number among joined rows.
+fn name_row(candidate: &mut Candidate, joined: &InUse) {
+    if candidate.unit == JOINED {
+        let (at, row) = joined.joined.address(candidate.row);
+        (candidate.unit, candidate.row) = (joined.units[at].unwrap_or(JOINED), row);
     }
 }
 
@@ -239,7 +370,8 @@ fn rank_all(
         }
         parts.push(views);
     }
-    let rank = |(at, found): (usize, &Option<(Vec<Candidate>, Touched)>)| {
+    let rank = |at: usize| {
+        let found = &found.found[at];
         let query = query(&request.queries, at)?;
         let mut buffer = Vec::new();
         let mut all = Vec::new();
@@ -260,34 +392,28 @@ fn rank_all(
             match found {
                 Some((candidates, _)) => {
                     let rows = || candidates.iter().filter(|c| c.unit == unit.unit).map(|c| c.row);
+                    let ask = |row: u32| {
+                        let Some((view, at)) = find(row) else { return };
+                        view.prefetch(at);
+                        unit.keys.prefetch(row as usize);
+                    };
                     let mut coming = rows().skip(AHEAD);
-                    rows().take(AHEAD).filter_map(find).for_each(|(view, at)| view.prefetch(at));
+                    rows().take(AHEAD).for_each(ask);
                     for row in rows() {
-                        if let Some((view, at)) = coming.next().and_then(find) {
-                            view.prefetch(at);
-                        }
+                        coming.next().into_iter().for_each(ask);
                         add(row);
                     }
                 }
-                // Only rows with a vector may be compared: those that have codes.
-                None => coded_rows(unit).for_each(add),
+                None => unit.allowed.iter().for_each(|row| add(row as u32)),
             }
         }
         keep_best(&mut all, request);
         Ok(all)
     };
-    match found.len() {
-        1 => found.iter().enumerate().map(rank).collect(),
-        _ => found.par_iter().enumerate().with_min_len(4).map(rank).collect(),
+    match found.order[..] {
+        [at] => Ok(vec![rank(at as usize)?]),
+        _ => batch::in_order(&found.order, || (), |(), at| rank(at)).into_iter().collect(),
     }
-}
-
-/// Allowed rows that have codes.
-fn coded_rows(unit: &Coded) -> impl Iterator<Item = u32> + '_ {
-    let order = unit.codes.order.as_ref();
-    (0..unit.codes.rows as u32)
-        .map(move |place| order.map_or(place, |order| order[place as usize]))
-        .filter(|row| unit.allowed.contains(*row as usize))
 }
 
 fn ranked_row(unit: &Coded, request: &SearchRequest, row: u32, score: f64) -> Option<Ranked> {

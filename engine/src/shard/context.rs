@@ -3,13 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::in_use::InUse;
+use crate::core::budget::Use;
 use crate::core::error::{Error, Result};
 use crate::core::runtime::{Clock, CpuPools};
-use crate::core::settings::Settings;
+use crate::core::settings::{CompactionSettings, Settings};
 use crate::core::time::{Timestamp, TimestampOracle};
 use crate::segment::files::SegmentFiles;
 use crate::storage::lease::WriterLease;
 use crate::storage::log::LogWriter;
+use crate::storage::space::Space;
+
+/// Twice the memory of a memtable by the bytes of its rows: the rows, the log's copy of them, codes and keys.
+const MEMTABLE_WEIGHT: usize = 5;
+/// The memory of a merge by the bytes of its inputs: what was read, what is written, vectors and their codes.
+pub const MERGE_WEIGHT: u64 = 3;
 
 /// What all shards of a store share.
 #[derive(Debug)]
@@ -32,6 +40,10 @@ pub struct StoreContext {
     pub lease: WriterLease,
     /// Bytes in all memtables.
     pub memtable_bytes: AtomicUsize,
+    /// Room on the disks.
+    pub space: Space,
+    /// Files that readers or clones need though their own collection does not name them.
+    pub in_use: InUse,
     /// Wakes the maintenance task.
     pub work: Arc<tokio::sync::Notify>,
 }
@@ -54,6 +66,24 @@ impl StoreContext {
 
     /// Whether the memtables hold all the memory that they may.
     pub fn memtables_full(&self) -> bool {
-        self.memtable_bytes.load(Ordering::Relaxed) >= self.settings.memtable.budget_bytes
+        let bytes = self.memtable_bytes.load(Ordering::Relaxed);
+        let weight = bytes.saturating_mul(MEMTABLE_WEIGHT) / 2;
+        self.files.budget.set(Use::Memtables, weight);
+        bytes >= self.settings.memtable.budget_bytes
+            || weight >= self.files.budget.share_bytes(Use::Memtables)
+    }
+
+    /// The size at which a memtable is frozen: several must fit, one that is filled and those that are flushed.
+    pub fn memtable_max_bytes(&self) -> usize {
+        let share = self.files.budget.share_bytes(Use::Memtables) / MEMTABLE_WEIGHT * 2;
+        self.settings.memtable.max_size_bytes.min(share / 3)
+    }
+
+    /// The settings of compactions, none of which may need more memory than there is for builds.
+    pub fn compaction(&self) -> CompactionSettings {
+        let share = self.files.budget.share_bytes(Use::Builds) as u64 / MERGE_WEIGHT;
+        let mut settings = self.settings.compaction.clone();
+        settings.max_segment_bytes = settings.max_segment_bytes.min(share);
+        settings
     }
 }

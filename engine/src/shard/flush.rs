@@ -7,16 +7,16 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute;
 
 use super::memtable::{Memtable, MemtableUnit};
-use super::open::{Shard, make_segment};
+use super::open::{SegmentPlace, Shard, make_segment};
 use super::publish::{Carry, Change, Source};
+use crate::core::budget::Use;
 use crate::core::error::Result;
 use crate::core::rowset::DeleteSet;
 use crate::core::runtime;
-use crate::core::time::Timestamp;
 use crate::lsm::compact::DROPPED;
 use crate::lsm::layout::{self, Laid, LayoutOrder, Rows};
 use crate::lsm::manifest::{ColumnBounds, FileMeta, Manifest, SegmentEdit, SegmentMeta};
-use crate::segment::{DATA_FILE, KEYS_FILE, Segment};
+use crate::segment::{DATA_FILE, KEYS_FILE, SUMS_FILE, Segment};
 
 impl Shard {
     /// Freezes the active memtable and flushes all frozen ones: every row acknowledged before the call is
@@ -34,44 +34,50 @@ impl Shard {
     pub async fn flush_oldest(self: &Arc<Self>) -> Result<bool> {
         let _flushing = self.flush_lock.lock().await;
         let Some(memtable) = self.tree().frozen.first().cloned() else { return Ok(false) };
-        let outcome = self.flush_one(&memtable).await;
+        // On the heap: this future is deep, and callers nest it further.
+        let outcome = Box::pin(self.flush_one(&memtable)).await;
         self.set_trouble(outcome.as_ref().err().cloned());
         outcome.map(|()| true)
     }
 
     async fn flush_one(self: &Arc<Self>, memtable: &Memtable) -> Result<()> {
         let flushed_ts = memtable.max_ts();
+        // A flush does not wait for memory: it is what gives memory back.
+        let _memory = self.context.files.hold(Use::Builds, memtable.bytes() * 2);
         // A record that is not durable may not reach a segment before the log.
         self.log.progress().wait(flushed_ts).await?;
         runtime::gate("flush.begin").await;
         let manifest = self.tree().manifest.clone();
         let mut partitions: BTreeMap<u64, Vec<MemtableUnit>> = BTreeMap::new();
+        let mut alive = 0;
         for unit in memtable.units_at(flushed_ts) {
+            alive += unit.alive.count();
             if manifest.partitions.iter().any(|p| p.id == unit.chunk.partition_id) {
                 partitions.entry(unit.chunk.partition_id).or_default().push(unit);
             }
         }
         let (change, metas) = self.write_partitions(memtable, &manifest, partitions).await?;
         runtime::gate("flush.data").await;
-        self.publish_flush(change, metas, flushed_ts).await
+        let exact_from_ts = if alive < memtable.rows() { flushed_ts } else { 0 };
+        let edit = SegmentEdit {
+            add: metas,
+            flushed_ts: Some(flushed_ts),
+            exact_from_ts,
+            ..Default::default()
+        };
+        self.publish_flush(change, edit).await?;
+        self.build_scalar_indexes().await;
+        Ok(())
     }
 
-    async fn publish_flush(
-        self: &Arc<Self>,
-        change: Change,
-        metas: Vec<Arc<SegmentMeta>>,
-        flushed_ts: Timestamp,
-    ) -> Result<()> {
+    async fn publish_flush(self: &Arc<Self>, change: Change, edit: SegmentEdit) -> Result<()> {
         let generation = change.flushed_generation;
-        let all = metas.clone();
+        let segments = edit.add.len();
         let outcome = self
             .publish(change, move |manifest| {
                 // A partition that was dropped meanwhile takes its new segment with it.
-                let add = all
-                    .into_iter()
-                    .filter(|s| manifest.partitions.iter().any(|p| p.id == s.partition_id))
-                    .collect();
-                let edit = SegmentEdit { remove: Vec::new(), add, flushed_ts: Some(flushed_ts) };
+                let mut edit = edit;
+                edit.add.retain(|s| manifest.partitions.iter().any(|p| p.id == s.partition_id));
                 Ok(manifest.with_segments(&edit))
             })
             .await;
@@ -79,7 +85,7 @@ impl Shard {
             tracing::debug!(
                 "collection {}: flushed generation {generation:?} into {} segments",
                 self.collection_id,
-                metas.len()
+                segments
             );
         }
         outcome.map(|_| ())
@@ -146,6 +152,7 @@ impl Shard {
             folder: Manifest::segment_folder(self.collection_id, id),
             storage_schema: &schema,
             key_column: &manifest.schema.primary()?.name,
+            clustering_key: manifest.schema.clustering_key().map(|f| f.name.as_str()),
             fields,
             pools: &self.context.pools,
         };
@@ -176,6 +183,7 @@ impl Shard {
             name: name.into(),
             size_bytes,
             xxh3,
+            owner: None,
         };
         let meta = SegmentMeta {
             id,
@@ -185,6 +193,7 @@ impl Shard {
             min_ts: written.min_ts,
             max_ts: written.max_ts,
             data: file(DATA_FILE, written.data),
+            sums: Some(file(SUMS_FILE, written.sums_file)),
             keys: file(KEYS_FILE, written.keys_file),
             deletes: None,
             deleted_rows: 0,
@@ -201,17 +210,11 @@ impl Shard {
             key_range: written.keys.range(),
             indexes: laid.indexes.clone(),
         };
-        let schema = manifest.schema.to_storage_arrow();
-        let segment = make_segment(
-            &self.context,
-            self.collection_id,
-            &meta,
-            &schema,
-            DeleteSet::default(),
-            Some(written.keys.clone()),
-        );
-        for (file, codes) in &laid.coded {
-            segment.keep_codes(file, codes.clone());
+        let keys = Some(written.keys.clone());
+        let place = SegmentPlace::of(manifest);
+        let segment = make_segment(&self.context, &place, &meta, DeleteSet::default(), keys);
+        for (field, codes) in &laid.coded {
+            segment.keep_codes(field, codes.clone());
         }
         (meta, segment)
     }
@@ -233,6 +236,13 @@ impl Shard {
         let no_writers = Some(self.write_gate.clone().write_owned().await);
         self.flush().await?;
         runtime::gate("alter.flushed").await;
+        // All writes before it are in segments, and what the change takes away was there until then.
+        let now = self.context.next_timestamp();
+        let edit = |manifest: &Manifest| {
+            let mut next = edit(manifest)?;
+            (next.flushed_ts, next.exact_from_ts) = (now, now);
+            Ok(next)
+        };
         self.publish(Change { no_writers, ..Default::default() }, edit).await
     }
 }

@@ -1,17 +1,20 @@
 //! Background work of a shard: what is due, and doing it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::context::MERGE_WEIGHT;
 use super::open::Shard;
 use super::publish::{Carry, Change, Source};
+use crate::core::budget::{Reservation, Use};
 use crate::core::error::{Error, Result};
 use crate::core::runtime;
 use crate::core::settings::Settings;
 use crate::core::time;
 use crate::lsm::compact::{Gathered, MergeOrder, gather};
 use crate::lsm::layout::{self, LayoutOrder};
-use crate::lsm::manifest::{Manifest, SegmentEdit};
-use crate::lsm::plan::{self, Job, SegmentView};
+use crate::lsm::manifest::{IndexInfo, Manifest, SegmentEdit};
+use crate::lsm::plan::{self, Job, Reason, SegmentView};
 use crate::segment::Segment;
 
 /// How much a compaction is to do.
@@ -38,6 +41,9 @@ pub struct CompactReport {
     pub bytes_written: u64,
 }
 
+/// How long a merge waits for the memory of others before it gives up, to be tried again.
+const BUILD_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Whether the active memtable is due for a flush by its age: a pure decision.
 pub fn flush_due(records: bool, created_ms: u64, now_ms: u64, settings: &Settings) -> bool {
     let age = settings.memtable.max_age_ms;
@@ -59,6 +65,34 @@ impl Shard {
         Ok(())
     }
 
+    /// Makes the scalar indexes that the collection has for the segments that lack them. What fails is only
+    /// slower: a filter then reads the column.
+    pub async fn build_scalar_indexes(&self) {
+        let tree = self.tree();
+        let manifest = &tree.manifest;
+        let columns = manifest.schema.to_storage_arrow();
+        let wanted = |index: &&IndexInfo| {
+            let field = manifest.schema.fields.iter().find(|f| f.name == index.field);
+            let plain = field.is_some_and(|f| !f.data_type.is_vector() && !f.is_primary);
+            // One on a JSON path is made when a filter first asks for the path.
+            plain && !index.params.contains_key("json_path")
+        };
+        for index in manifest.indexes.iter().filter(wanted) {
+            for segment in &tree.segments {
+                let pools = &self.context.pools;
+                if let Err(e) = segment.build_scalar_index(&columns, &index.field, pools).await {
+                    tracing::warn!("index {} of segment {}: {e}", index.name, segment.identity.id);
+                }
+            }
+        }
+    }
+
+    fn has_unflushed_deletes(&self) -> bool {
+        let tree = self.tree();
+        let flushed = tree.manifest.flushed_ts;
+        tree.segments.iter().any(|s| s.with_deletes(|d| !d.after(flushed).is_empty()))
+    }
+
     fn views(&self) -> Vec<SegmentView> {
         let tree = self.tree();
         let compacting = self.compacting.lock();
@@ -72,7 +106,7 @@ impl Shard {
 
     /// The most urgent compaction that is due.
     pub fn next_job(&self) -> Option<Job> {
-        let settings = &self.context.settings.compaction;
+        let settings = &self.context.compaction();
         let ttl = self.tree().manifest.ttl_ms();
         let jobs = plan::plan(&self.views(), settings, ttl, self.context.clock.now_ms());
         jobs.into_iter().next()
@@ -84,6 +118,10 @@ impl Shard {
         mode: CompactMode,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<CompactReport> {
+        if self.has_unflushed_deletes() {
+            // What was deleted before the call is to be gone after it.
+            self.flush().await?;
+        }
         let mut report = CompactReport {
             segments_before: self.tree().segments.len() as u64,
             ..Default::default()
@@ -91,7 +129,7 @@ impl Shard {
         if mode == CompactMode::All {
             // Deletes that are only in the log are not obeyed.
             self.flush().await?;
-            for job in plan::plan_all(&self.views(), &self.context.settings.compaction) {
+            for job in plan::plan_all(&self.views(), &self.context.compaction()) {
                 self.run_job(&job, &mut report, progress).await?;
             }
         }
@@ -108,6 +146,14 @@ impl Shard {
         Ok(report)
     }
 
+    /// Memory for a merge of so many bytes; one that is larger than the share has all of it.
+    async fn reserve_build(&self, bytes: u64) -> Result<Reservation> {
+        let files = &self.context.files;
+        let share = files.budget.share_bytes(Use::Builds);
+        let wanted = usize::try_from(bytes.saturating_mul(MERGE_WEIGHT)).unwrap_or(usize::MAX);
+        files.reserve(Use::Builds, wanted.min(share), BUILD_PATIENCE).await
+    }
+
     /// Does one merge. A lost race (an input is gone) publishes nothing.
     pub async fn run_job(
         self: &Arc<Self>,
@@ -116,7 +162,38 @@ impl Shard {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<()> {
         let Some(claim) = self.claim(&job.inputs) else { return Ok(()) };
-        self.merge_and_publish(job, claim, report, progress).await
+        Box::pin(self.merge_and_publish(job, claim, report, progress)).await
+    }
+
+    /// Merges one segment alone: its derived files are made anew.
+    pub async fn rewrite(self: &Arc<Self>, id: u64) -> Result<()> {
+        let partition_id = match self.tree().segment(id) {
+            Some(segment) => segment.identity.partition_id,
+            None => return Ok(()),
+        };
+        let job = Job { inputs: vec![id], partition_id, reason: Reason::Asked };
+        self.run_job(&job, &mut CompactReport::default(), &|_| {}).await
+    }
+
+    /// Takes codebooks out of the manifest, by field and version, unless a segment names them; tells how
+    /// many went. No flush or compaction may be under way with them.
+    pub async fn forget_codebooks(self: &Arc<Self>, books: &[(String, u64)]) -> Result<u64> {
+        let before = self.tree().manifest.codebooks.len();
+        let edit = |manifest: &Manifest| {
+            let named = |field: &str, version: u64| {
+                let mut indexes = manifest.segments.iter().flat_map(|s| &s.indexes);
+                indexes.any(|i| i.field == field && i.codebook_version == version)
+            };
+            let goes = |field: &str, version: u64| {
+                books.iter().any(|b| (b.0.as_str(), b.1) == (field, version))
+                    && !named(field, version)
+            };
+            let mut next = manifest.clone();
+            next.codebooks.retain(|c| !goes(&c.field, c.version));
+            Ok(next)
+        };
+        let after = self.alter(edit).await?.codebooks.len();
+        Ok((before - after) as u64)
     }
 
     /// Claims segments for a compaction; none if another one has one of them.
@@ -142,6 +219,8 @@ impl Shard {
         if inputs.len() != job.inputs.len() {
             return Ok(());
         }
+        let bytes: u64 = inputs.iter().map(|s| s.identity.data.size_bytes).sum();
+        let _memory = self.reserve_build(bytes).await?;
         let begun = self.begin_segment();
         let id = begun.id;
         // A later delete may be of a write that only the log holds: without that log the old row would be gone
@@ -165,6 +244,7 @@ impl Shard {
             folder: Manifest::segment_folder(self.collection_id, id),
             storage_schema,
             key_column: &tree.manifest.schema.primary()?.name,
+            clustering_key: tree.manifest.schema.clustering_key().map(|f| f.name.as_str()),
             fields,
             pools: &self.context.pools,
         };
@@ -173,7 +253,8 @@ impl Shard {
         let new_rows = laid.as_ref().map_or(&[][..], |laid| &laid.rows);
         let row_maps = Gathered::row_maps(&gathered.origins, new_rows, &inputs);
         let level = inputs.iter().map(|s| s.identity.level).max().unwrap_or(0) + 1;
-        let mut edit = SegmentEdit { remove: job.inputs.clone(), ..Default::default() };
+        let mut edit =
+            SegmentEdit { remove: job.inputs.clone(), exact_from_ts: at, ..Default::default() };
         change.writing.push(begun);
         change.compacting = Some(claim);
         if let Some(laid) = &laid {
@@ -209,7 +290,10 @@ impl Shard {
             })
             .await;
         match outcome {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.build_scalar_indexes().await;
+                Ok(())
+            }
             Err(e) if e.kind == crate::core::error::ErrorKind::Busy => Ok(()),
             Err(e) => Err(e),
         }

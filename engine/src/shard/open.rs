@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use parking_lot::{Mutex, RwLock};
 
 use super::context::StoreContext;
+use super::joins::Joins;
 use super::memtable::Memtable;
 use super::record;
 use super::tree::Tree;
@@ -17,11 +18,11 @@ use crate::core::rowset::DeleteSet;
 use crate::core::runtime;
 use crate::core::time::Timestamp;
 use crate::lsm::codebooks::{self, Codebooks};
-use crate::lsm::manifest::{Manifest, SegmentMeta};
+use crate::lsm::manifest::{FileMeta, Manifest, SegmentMeta};
 use crate::lsm::{commit, gc};
 use crate::segment::bounds::{self, Bounds};
 use crate::segment::keys::SegmentKeys;
-use crate::segment::{CodesFile, Segment, SegmentIdentity};
+use crate::segment::{CodesFile, Segment, SegmentFile, SegmentIdentity};
 use crate::storage::frame;
 use crate::storage::log::CollectionLog;
 
@@ -34,6 +35,7 @@ pub struct Shard {
     pub collection_id: u64,
     /// Its codebooks.
     pub(super) codebooks: Arc<Codebooks>,
+    pub(super) joins: Arc<Joins>,
     pub(super) key_column: usize,
     pub(super) epoch: u64,
     pub(super) log: CollectionLog,
@@ -51,8 +53,6 @@ pub struct Shard {
     next_segment_id: AtomicU64,
     /// Numbers of segments that a job is writing.
     writing: Mutex<HashSet<u64>>,
-    /// Segments that left the tree but may have readers.
-    retired: Mutex<Vec<std::sync::Weak<Segment>>>,
     trouble: Mutex<Option<Error>>,
 }
 
@@ -65,6 +65,11 @@ impl Shard {
 
     /// Opens a collection: claims it with a new epoch, then replays its log.
     pub async fn open(context: Arc<StoreContext>, head: Arc<Manifest>) -> Result<Self> {
+        // On the heap: this future is deep, and callers nest it further.
+        Box::pin(Self::open_now(context, head)).await
+    }
+
+    async fn open_now(context: Arc<StoreContext>, head: Arc<Manifest>) -> Result<Self> {
         let mut claimed = (*head).clone();
         if let Some(writer) = &context.writer_id {
             let log =
@@ -83,6 +88,7 @@ impl Shard {
             claimed.writer.clone_from(writer);
         }
         claimed.version += 1;
+        claimed.gap_from_ts = None;
         claimed.epoch = (claimed.epoch + 1).max(context.lease.number());
         if context.files.bucket.folder().is_none() {
             // A paused writer of an older epoch may still complete uploads: they must not meet ours.
@@ -96,10 +102,10 @@ impl Shard {
 
     async fn open_at(context: Arc<StoreContext>, manifest: Manifest) -> Result<Self> {
         let collection_id = manifest.collection_id;
-        let schema = manifest.schema.to_storage_arrow();
+        let place = SegmentPlace::of(&manifest);
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for meta in &manifest.segments {
-            segments.push(Arc::new(open_segment(&context, collection_id, meta, &schema).await?));
+            segments.push(Arc::new(open_segment(&context, &place, meta).await?));
         }
         let log = CollectionLog::open(context.log.clone(), collection_id, manifest.flushed_ts)?;
         let key_column = manifest.schema.fields.iter().position(|f| f.is_primary).unwrap_or(0);
@@ -111,6 +117,7 @@ impl Shard {
         let shard = Self {
             collection_id,
             codebooks: Arc::new(Codebooks::new(bucket, collection_id)),
+            joins: Arc::new(Joins::new(context.files.clone(), collection_id)),
             key_column,
             epoch: manifest.epoch,
             log,
@@ -127,7 +134,6 @@ impl Shard {
             compacting: Mutex::default(),
             next_segment_id: AtomicU64::new(next),
             writing: Mutex::default(),
-            retired: Mutex::default(),
             trouble: Mutex::default(),
             context,
         };
@@ -194,7 +200,8 @@ impl Shard {
     pub(super) fn pin(&self) -> (Arc<Tree>, Timestamp) {
         loop {
             let tree = self.tree();
-            let at = self.visible_ts();
+            // A change that let no writer in may be newer than the newest write.
+            let at = self.visible_ts().max(tree.manifest.flushed_ts);
             if Arc::ptr_eq(&tree, &self.tree()) {
                 return (tree, at);
             }
@@ -215,7 +222,7 @@ impl Shard {
 
     pub(super) fn retire(&self, segment: &Arc<Segment>) {
         segment.evict();
-        self.retired.lock().push(Arc::downgrade(segment));
+        self.context.in_use.hold(segment);
     }
 
     /// Keeps the newest failure of background work, for those who wait for it.
@@ -246,7 +253,10 @@ impl Shard {
         let (remove, kept_young) = {
             // While a version is being published, its files are not named yet.
             let _publishing = self.publish_lock.lock().await;
-            let findings = gc::find(bucket, self.collection_id, settings, now).await?;
+            let mut findings = gc::find(bucket, self.collection_id, settings, now).await?;
+            let in_use = &self.context.in_use;
+            let clones = in_use.named_by_clones(bucket, self.collection_id, settings, now).await?;
+            findings.named.extend(clones);
             // After the listing: what a job has begun since is not in it.
             let folders = self.folders_in_use();
             let in_use = |path: &str| match codebooks::version_in_path(path) {
@@ -263,14 +273,12 @@ impl Shard {
         gc::remove(bucket, remove, kept_young).await
     }
 
-    /// Folders of segments that have left the tree but have readers, or that a job is writing.
+    /// Folders of segments that have readers, or that a job is writing.
     fn folders_in_use(&self) -> HashSet<String> {
-        let mut retired = self.retired.lock();
-        retired.retain(|segment| segment.strong_count() > 0);
-        let live = retired.iter().filter_map(std::sync::Weak::upgrade);
+        let mut folders = self.context.in_use.folders();
         let writing = self.writing.lock();
-        let writing = writing.iter().map(|id| Manifest::segment_folder(self.collection_id, *id));
-        live.map(|s| s.identity.folder.clone()).chain(writing).collect()
+        folders.extend(writing.iter().map(|id| Manifest::segment_folder(self.collection_id, *id)));
+        folders
     }
 
     /// Removes the log of a dropped collection and gives its memory back. Who still holds the collection reads on.
@@ -311,18 +319,34 @@ async fn next_segment_id(context: &StoreContext, manifest: &Manifest) -> Result<
     Ok(manifest.next_segment_id.max(newest.map_or(0, |id| id + 1)))
 }
 
-/// Opens a segment that a manifest names, with its published delete set.
-pub async fn open_segment(
-    context: &StoreContext,
+/// What the segments of a collection are opened with.
+pub(super) struct SegmentPlace {
     collection_id: u64,
+    storage_schema: SchemaRef,
+    key_column: String,
+}
+
+impl SegmentPlace {
+    /// Of a version of a collection.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            collection_id: manifest.collection_id,
+            storage_schema: manifest.schema.to_storage_arrow(),
+            key_column: manifest.schema.primary().map(|f| f.name.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Opens a segment that a manifest names, with its published delete set.
+pub(super) async fn open_segment(
+    context: &StoreContext,
+    place: &SegmentPlace,
     meta: &SegmentMeta,
-    storage_schema: &SchemaRef,
 ) -> Result<Segment> {
-    let folder = Manifest::segment_folder(collection_id, meta.id);
     let deletes = match &meta.deletes {
         None => DeleteSet::default(),
         Some(file) => {
-            let path = format!("{folder}/{}", file.name);
+            let path = file.in_segment(place.collection_id, meta.id);
             let bytes = context.files.bucket.get(&path).await?;
             if frame::checksum(&bytes) != file.xxh3 {
                 return Err(Error::corrupted(path, "its checksum is not the manifest's"));
@@ -330,15 +354,14 @@ pub async fn open_segment(
             DeleteSet::decode(&frame::open(&bytes, &path)?, &path)?
         }
     };
-    Ok(make_segment(context, collection_id, meta, storage_schema, deletes, None))
+    Ok(make_segment(context, place, meta, deletes, None))
 }
 
 /// A segment in use from what a manifest says of it.
 pub(super) fn make_segment(
     context: &StoreContext,
-    collection_id: u64,
+    place: &SegmentPlace,
     meta: &SegmentMeta,
-    storage_schema: &SchemaRef,
     deletes: DeleteSet,
     keys: Option<Arc<SegmentKeys>>,
 ) -> Segment {
@@ -347,29 +370,34 @@ pub(super) fn make_segment(
         .iter()
         .map(|c| Bounds { column: c.column.clone(), range: c.range.clone(), nulls: c.nulls })
         .collect();
+    let file = |f: &FileMeta| SegmentFile {
+        path: f.in_segment(place.collection_id, meta.id),
+        size_bytes: f.size_bytes,
+        xxh3: f.xxh3,
+    };
     let identity = SegmentIdentity {
         id: meta.id,
-        folder: Manifest::segment_folder(collection_id, meta.id),
+        folder: Manifest::segment_folder(place.collection_id, meta.id),
         partition_id: meta.partition_id,
         level: meta.level,
         rows: usize::try_from(meta.rows).unwrap_or(usize::MAX),
         min_ts: meta.min_ts,
         max_ts: meta.max_ts,
         key_range: meta.key_range.clone(),
-        data_bytes: meta.data.size_bytes,
-        data_xxh3: meta.data.xxh3,
-        keys_xxh3: meta.keys.xxh3,
+        key_column: place.key_column.clone(),
+        data: file(&meta.data),
+        sums: meta.sums.as_ref().map(file),
+        keys: file(&meta.keys),
         codes: meta
             .indexes
             .iter()
             .map(|i| CodesFile {
                 field: i.field.clone(),
                 codebook_version: i.codebook_version,
-                name: i.file.name.clone(),
-                xxh3: i.file.xxh3,
+                file: file(&i.file),
             })
             .collect(),
     };
-    let stats = bounds::to_unit_stats(storage_schema, meta.rows, &bounds);
+    let stats = bounds::to_unit_stats(&place.storage_schema, meta.rows, &bounds);
     Segment::new(context.files.clone(), identity, stats, deletes, keys)
 }

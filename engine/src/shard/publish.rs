@@ -79,14 +79,16 @@ impl Shard {
         if change.flushed_generation.is_some_and(done) {
             return Ok(tree.manifest.clone());
         }
-        let mut next = edit(&tree.manifest)?.with_codebooks(&change.codebooks);
+        // The gap is of one version only.
+        let old = Manifest { gap_from_ts: None, ..Manifest::clone(&tree.manifest) };
+        let mut next = edit(&old)?.with_codebooks(&change.codebooks);
         next.version = tree.manifest.version + 1;
         next.epoch = self.epoch;
         next.next_segment_id = self.next_segment_id().max(tree.manifest.next_segment_id);
         let shard = self.clone();
         runtime::finish(async move {
             let _publishing = publishing;
-            shard.publish_next(tree, change, next).await
+            Box::pin(shard.publish_next(tree, change, next)).await
         })
         .await
     }
@@ -131,6 +133,7 @@ impl Shard {
         retired.iter().for_each(|segment| self.retire(segment));
         self.codebooks.retain(&next);
         runtime::gate("publish.installed").await;
+        self.joins.retain(&next);
         if let Some(generation) = change.flushed_generation
             && let Err(e) = self.log.drop_generations(generation)
         {
@@ -185,12 +188,9 @@ impl Shard {
                 continue;
             }
             let bytes = frame::seal(&segment.with_deletes(|d| d.encode(at)));
-            let file = FileMeta {
-                name: format!("deletes.{version}.{:016x}", runtime::random_id()),
-                size_bytes: bytes.len() as u64,
-                xxh3: frame::checksum(&bytes),
-            };
-            let path = format!("{}/{}", segment.identity.folder, file.name);
+            let name = format!("deletes.{version}.{:016x}", runtime::random_id());
+            let file = FileMeta::of(name, &bytes);
+            let path = file.in_segment(self.collection_id, slot.id);
             self.context.files.bucket.put_fresh(&path, bytes.into()).await?;
             let meta = SegmentMeta {
                 deletes: Some(file),

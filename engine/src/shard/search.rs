@@ -11,6 +11,7 @@ use crate::core::error::Result;
 use crate::core::key::{Key, Keys};
 use crate::core::rowset::RowSet;
 use crate::core::schema::DataType;
+use crate::core::wanted::Wanted;
 use crate::index::flat::FlatIndex;
 use crate::index::{
     Metric, Queries, ScoreRange, SearchUnit, UnitHit, UnitQuery, VectorIndex, VectorView,
@@ -55,8 +56,6 @@ pub struct SearchResult {
 
 /// Bytes of vectors that are scanned quicker than another thread takes them over.
 const HERE_BYTES: usize = 1 << 20;
-/// Bytes of vectors that one search holds at once; more are searched in turns.
-const WAVE_BYTES: usize = 512 << 20;
 
 /// Everything that a scan of neighbouring rows needs, gathered before the CPU work starts.
 struct Prepared {
@@ -86,7 +85,13 @@ impl Snapshot {
         };
         let mut best: Vec<Vec<Ranked>> = vec![Vec::new(); request.queries.len()];
         let (mut wave, mut wave_bytes) = (Vec::new(), 0);
-        let mut groups = Groups::default();
+        let memory = self.memory_for(&kept, request, field).await?;
+        // Joined codes are all in memory or of no use.
+        let joined = match memory.all_fits && self.wants_joined(request) {
+            true => self.joined(&request.field, &kept).await.filter(|j| j.can_answer(request)),
+            false => None,
+        };
+        let mut groups = Groups::new(joined);
         for at in kept {
             counts.rows_considered += self.inner.units[at].alive.count() as u64;
             let unit = &self.inner.units[at];
@@ -95,15 +100,21 @@ impl Snapshot {
                 continue;
             }
             if wants_codes(request, &allowed)
-                && let Some(coded) = self.coded(at, &allowed, request).await?
+                && let Some(coded) =
+                    self.coded(at, &allowed, request, &groups, memory.all_fits).await?
             {
+                counts.joined_units += usize::from(coded.is_joined());
                 groups.add(coded);
+                if !memory.all_fits && groups.bytes() >= memory.wave_bytes {
+                    let full = std::mem::replace(&mut groups, Groups::new(None));
+                    self.search_groups(full, request, data_type, &mut best, &mut counts).await?;
+                }
                 continue;
             }
             for part in self.prepare(at, &allowed, request).await? {
                 wave_bytes += part.vectors.get_array_memory_size();
                 wave.push(part);
-                if wave_bytes >= WAVE_BYTES {
+                if wave_bytes >= memory.wave_bytes {
                     wave_bytes = 0;
                     let full = std::mem::take(&mut wave);
                     counts.rows_scanned +=
@@ -187,7 +198,9 @@ fn search_parts(
         top_k: request.top_k,
         range: request.range,
     };
+    let wanted = Wanted::current();
     let search = |p: &Prepared| {
+        wanted.check()?;
         let vectors = VectorView::of(p.vectors.as_ref(), data_type)?;
         let unit = SearchUnit { vectors, allowed: &p.allowed, keys: &p.keys };
         FlatIndex.search(&unit, &query)

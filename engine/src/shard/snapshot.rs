@@ -8,8 +8,10 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 
+use super::joins::Joins;
 use super::memtable::Chunk;
 use super::open::Shard;
+use super::tree::Tree;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::filter::{RowFilter, UnitStats};
 use crate::core::key::Keys;
@@ -21,10 +23,8 @@ use crate::lsm::codebooks::Codebooks;
 use crate::lsm::info::CollectionInfo;
 use crate::lsm::manifest::Manifest;
 use crate::segment::cache::Column;
+use crate::segment::files::SegmentFiles;
 use crate::segment::{Segment, as_timestamps};
-
-/// Rows that a filter is evaluated for quicker than another thread takes them over.
-const HERE_ROWS: usize = 16_384;
 
 /// Which partitions an operation may touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct ScanCounts {
     pub lists_scanned: u64,
     /// Rows whose codes were scanned.
     pub codes_scanned: u64,
+    /// Units that were searched by joined codes.
+    pub joined_units: usize,
 }
 
 /// A unit as EXPLAIN and tools show it.
@@ -125,47 +127,68 @@ pub(super) struct Inner {
     pub key_column: String,
     pub manifest: Arc<Manifest>,
     pub codebooks: Arc<Codebooks>,
+    pub joins: Arc<Joins>,
     pub pools: CpuPools,
+    pub files: Arc<SegmentFiles>,
 }
 
 impl Shard {
     /// A snapshot that sees every write acknowledged before this call.
     pub fn snapshot(&self) -> Snapshot {
         let (tree, at) = self.pin();
-        let exists = |p: u64| tree.manifest.partitions.iter().any(|known| known.id == p);
         let mut units = Vec::new();
         for segment in &tree.segments {
             let alive = segment.alive_at(at);
             let partition_id = segment.identity.partition_id;
             units.push(Unit { source: UnitSource::Segment(segment.clone()), partition_id, alive });
         }
-        for memtable in tree.frozen.iter().chain([&tree.active]) {
-            for unit in memtable.units_at(at) {
-                let partition_id = unit.chunk.partition_id;
-                let source = UnitSource::Chunk(unit.chunk);
-                units.push(Unit { source, partition_id, alive: unit.alive });
-            }
-        }
+        units.extend(memtable_units(&tree, at));
+        self.snapshot_of(tree.manifest.clone(), at, units, self.context.clock.now_ms())
+    }
+
+    /// A snapshot of units; rows past their time to live at `now_ms` are left out.
+    pub(super) fn snapshot_of(
+        &self,
+        manifest: Arc<Manifest>,
+        at: Timestamp,
+        mut units: Vec<Unit>,
+        now_ms: u64,
+    ) -> Snapshot {
+        let exists = |p: u64| manifest.partitions.iter().any(|known| known.id == p);
         units.retain(|u| u.alive.count() > 0 && exists(u.partition_id));
-        let now = self.context.clock.now_ms();
-        let expire = tree.manifest.ttl_ms().map(|ttl| time::from_millis(now.saturating_sub(ttl)));
-        let schema = &tree.manifest.schema;
+        let expire = manifest.ttl_ms().map(|ttl| time::from_millis(now_ms.saturating_sub(ttl)));
+        let schema = &manifest.schema;
         let key_column =
             schema.fields.get(self.key_column).map(|f| f.name.clone()).unwrap_or_default();
         Snapshot {
             inner: Arc::new(Inner {
                 at,
-                info: CollectionInfo::from(tree.manifest.as_ref()),
+                info: CollectionInfo::from(manifest.as_ref()),
                 units,
                 columns: schema.to_storage_arrow(),
                 expire_before: expire.unwrap_or(0),
                 key_column,
-                manifest: tree.manifest.clone(),
+                manifest: manifest.clone(),
                 codebooks: self.codebooks.clone(),
+                joins: self.joins.clone(),
                 pools: self.context.pools.clone(),
+                files: self.context.files.clone(),
             }),
         }
     }
+}
+
+/// The rows of a tree's memtables at a timestamp.
+pub(super) fn memtable_units(tree: &Tree, at: Timestamp) -> Vec<Unit> {
+    let memtables = tree.frozen.iter().chain([&tree.active]);
+    let units = memtables.flat_map(|memtable| memtable.units_at(at));
+    units
+        .map(|unit| Unit {
+            partition_id: unit.chunk.partition_id,
+            source: UnitSource::Chunk(unit.chunk),
+            alive: unit.alive,
+        })
+        .collect()
 }
 
 impl Unit {
@@ -312,21 +335,10 @@ impl Snapshot {
         if self.inner.expire_before > unit.min_ts() {
             rows = rows.and(&self.unexpired(unit).await?);
         }
-        let Some(filter) = filter else { return Ok(rows) };
-        if rows.count() == 0 {
-            return Ok(rows);
+        match filter {
+            Some(filter) => self.filter_rows(unit, filter, rows).await,
+            None => Ok(rows),
         }
-        let names = filter.columns().to_vec();
-        let columns = self.unit_columns(unit, &names).await?;
-        let batch = self.batch(&names, columns, unit.rows())?;
-        let filter = filter.clone();
-        let rows_here = unit.rows() <= HERE_ROWS;
-        let matching = move || Ok(RowSet::from_filter(&filter.evaluate(&batch)?));
-        let matching = match rows_here {
-            true => matching()?,
-            false => self.inner.pools.search(matching).await?,
-        };
-        Ok(rows.and(&matching))
     }
 
     async fn unexpired(&self, unit: &Unit) -> Result<RowSet> {
@@ -343,7 +355,12 @@ impl Snapshot {
         }
     }
 
-    fn batch(&self, names: &[String], columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    pub(super) fn batch(
+        &self,
+        names: &[String],
+        columns: Vec<ArrayRef>,
+        rows: usize,
+    ) -> Result<RecordBatch> {
         let fields = names
             .iter()
             .map(|name| self.inner.columns.field_with_name(name).cloned())

@@ -78,6 +78,32 @@ impl Shard {
         progress.wait(progress.applied_ts()).await
     }
 
+    /// Writes the complete rows that `choose` makes of a snapshot: rows, partitions with their numbers of
+    /// rows, and the schema's timestamp. Other writers wait meanwhile, so that none comes in between.
+    pub async fn write_chosen<E>(
+        self: &Arc<Self>,
+        choose: impl AsyncFnOnce(
+            Snapshot,
+        )
+            -> std::result::Result<(RecordBatch, Vec<(u64, usize)>, Timestamp), E>,
+    ) -> std::result::Result<Timestamp, E>
+    where
+        E: From<Error>,
+    {
+        self.context.check_lease()?;
+        self.admit().await?;
+        let _no_writers = self.write_gate.write().await;
+        self.settle_writes().await?;
+        let (batch, groups, schema_ts) = choose(self.snapshot()).await?;
+        if batch.num_rows() == 0 {
+            return Ok(self.visible_ts());
+        }
+        let keys = record::keys_of(&batch, self.key_column)?;
+        let change = Change::Rows { batch, groups };
+        let (ts, _) = self.write_behind_gate(change, &keys, Some(schema_ts)).await?;
+        Ok(ts)
+    }
+
     async fn write(
         &self,
         change: Change,
@@ -153,6 +179,7 @@ impl Shard {
 
     /// Slows writers down, then lets them wait, while flushes are behind.
     async fn admit(&self) -> Result<()> {
+        self.context.space.check()?;
         let settings = &self.context.settings.memtable;
         let clock = Stopwatch::start();
         loop {
@@ -179,7 +206,8 @@ impl Shard {
     fn freeze_if_full(&self, tree: &Tree) -> Result<()> {
         let settings = &self.context.settings.memtable;
         let active = &tree.active;
-        if active.bytes() >= settings.max_size_bytes || active.rows() >= settings.max_rows {
+        if active.bytes() >= self.context.memtable_max_bytes() || active.rows() >= settings.max_rows
+        {
             self.freeze_locked()?;
             self.context.work.notify_one();
         }

@@ -10,6 +10,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
+use super::blocks::{BlockSummer, BlockSums};
 use super::frame;
 use crate::core::error::{Error, ErrorKind, Result, Subject};
 
@@ -60,6 +61,11 @@ impl Bucket {
     /// Over another store, under a name that users know it by.
     pub fn over(store: Arc<dyn ObjectStore>, name: impl Into<String>) -> Self {
         Self { store, name: name.into(), folder: None }
+    }
+
+    /// Whether others may write to it too whose manners are not the operating system's.
+    pub fn is_remote(&self) -> bool {
+        self.folder.is_none() && self.name != "memory"
     }
 
     fn open_folder(path: &str, create: bool) -> Result<Self> {
@@ -165,30 +171,34 @@ impl Bucket {
 
     /// Size and checksum of a file, read in pieces.
     pub async fn fingerprint(&self, path: &str) -> Result<(u64, u64)> {
+        let (sum, blocks) = self.sums(path).await?;
+        Ok((blocks.size_bytes(), sum))
+    }
+
+    /// Checksums of a file and of its blocks, read in pieces.
+    pub async fn sums(&self, path: &str) -> Result<(u64, BlockSums)> {
+        let mut summer = BlockSummer::default();
         if self.folder.is_some() {
-            return self.fingerprint_local(path).await;
+            self.sum_local(path, &mut summer).await?;
+        } else {
+            let mut stream = self.store.get(&Path::from(path)).await?.into_stream();
+            while let Some(piece) = stream.try_next().await? {
+                summer.add(&piece);
+            }
         }
-        let mut stream = self.store.get(&Path::from(path)).await?.into_stream();
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        let mut size = 0u64;
-        while let Some(piece) = stream.try_next().await? {
-            size += piece.len() as u64;
-            hasher.update(&piece);
-        }
-        Ok((size, hasher.digest()))
+        Ok(summer.finish())
     }
 
     /// A stream of a local file comes in pieces of 8 KiB, each from another thread; ranges are large.
-    async fn fingerprint_local(&self, path: &str) -> Result<(u64, u64)> {
+    async fn sum_local(&self, path: &str, summer: &mut BlockSummer) -> Result<()> {
         const PIECE_BYTES: u64 = 4 << 20;
         let size = self.size(path).await?;
         let path = Path::from(path);
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
         for from in (0..size).step_by(PIECE_BYTES as usize) {
             let range = from..size.min(from + PIECE_BYTES);
-            hasher.update(&self.store.get_range(&path, range).await?);
+            summer.add(&self.store.get_range(&path, range).await?);
         }
-        Ok((size, hasher.digest()))
+        Ok(())
     }
 
     /// Files below a folder of the bucket.

@@ -34,12 +34,15 @@ pub struct CatalogContent {
     pub databases: BTreeMap<String, DatabaseRecord>,
     /// Ids of the collections that exist, each with a version that was published for sure.
     pub collections: BTreeMap<u64, u64>,
+    /// Records that a face of the store keeps here, by key.
+    pub records: BTreeMap<String, Vec<u8>>,
 }
 
 const STORE_ID: &str = "store_id";
 const WRITER_ID: &str = "writer_id";
 const DATABASE: &str = "database/";
 const COLLECTION: &str = "collection/";
+const RECORD: &str = "record/";
 
 /// The catalog in the local database. Every change is durable when the call returns.
 #[derive(Debug, Clone)]
@@ -69,6 +72,8 @@ impl Catalog {
                 let id = id.parse().map_err(|e| bad(format!("{key}: {e}")))?;
                 let version = value.try_into().map_or(0, u64::from_be_bytes);
                 content.collections.insert(id, version);
+            } else if let Some(name) = key.strip_prefix(RECORD) {
+                content.records.insert(name.to_string(), value.to_vec());
             }
             Ok(())
         })?;
@@ -108,6 +113,13 @@ impl Catalog {
     /// Removes a database.
     pub fn remove_database(&self, name: &str) -> Result<()> {
         self.remove(format!("{DATABASE}{name}"))
+    }
+
+    /// Sets records and, where there is no value, removes them: all of them or none.
+    pub fn change_records(&self, changes: &[(String, Option<Vec<u8>>)]) -> Result<()> {
+        let entries =
+            changes.iter().map(|(name, value)| change(format!("{RECORD}{name}"), value.clone()));
+        self.local.write(entries.collect(), Persist::Data)
     }
 
     /// Notes that a collection exists.

@@ -1,5 +1,6 @@
 //! What the log and the catalog ask of the local disk: small tables, and batches that are written whole.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::core::error::Result;
@@ -29,11 +30,19 @@ pub struct Entry {
     pub value: Option<Vec<u8>>,
 }
 
+/// Is handed the key and the value of one entry after another.
+pub type Each<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
 /// Tables of ordered keys on one journal.
 ///
 /// A batch is there whole or not at all, also after a crash. Of what was not brought to stable storage a crash
 /// leaves the oldest part, which may be nothing. Making and dropping a table are changes in that order too.
 pub trait Disk: Send + Sync {
+    /// The folder in a file system that the tables are in, if they are in one.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
+
     /// Names of the tables.
     fn tables(&self) -> Vec<String>;
     /// Opens a table, which is made if it is not there.
@@ -49,10 +58,5 @@ pub trait Disk: Send + Sync {
     /// Whether a table holds nothing.
     fn is_empty(&self, table: &str) -> Result<bool>;
     /// Hands out the entries of a table from a key on, in order.
-    fn scan(
-        &self,
-        table: &str,
-        from: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<()>;
+    fn scan(&self, table: &str, from: &[u8], each: Each<'_>) -> Result<()>;
 }

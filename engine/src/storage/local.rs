@@ -1,13 +1,13 @@
 //! The fjall database beside a store: one home for its opening and its options.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use parking_lot::RwLock;
 
-use super::disk::{CATALOG, Disk, Entry, Persist};
+use super::disk::{CATALOG, Disk, Each, Entry, Persist};
 use crate::core::error::{Error, Result};
 
 /// A log generation is dropped whole when its rows are flushed, so it need not reach fjall's tables.
@@ -52,6 +52,7 @@ impl LocalDb {
 
 /// Tables as keyspaces of fjall.
 struct FjallDisk {
+    folder: PathBuf,
     db: Database,
     catalog: Keyspace,
     open: RwLock<HashMap<String, Keyspace>>,
@@ -79,7 +80,7 @@ impl FjallDisk {
         }
         db.persist(PersistMode::SyncData)?;
         let open = RwLock::new(HashMap::from([(CATALOG.to_string(), catalog.clone())]));
-        Ok(Self { db, catalog, open })
+        Ok(Self { folder: folder.to_path_buf(), db, catalog, open })
     }
 
     /// To be called after keyspaces were made or deleted. At recovery fjall takes its sequence number from
@@ -107,6 +108,10 @@ fn mode(persist: Persist) -> PersistMode {
 }
 
 impl Disk for FjallDisk {
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.folder)
+    }
+
     fn tables(&self) -> Vec<String> {
         self.db.list_keyspace_names().iter().map(|name| name.to_string()).collect()
     }
@@ -165,12 +170,7 @@ impl Disk for FjallDisk {
         Ok(self.table(table)?.is_empty()?)
     }
 
-    fn scan(
-        &self,
-        table: &str,
-        from: &[u8],
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn scan(&self, table: &str, from: &[u8], each: Each<'_>) -> Result<()> {
         let snapshot = self.db.snapshot();
         for entry in snapshot.range(&self.table(table)?, from.to_vec()..) {
             let (key, value) = entry.into_inner()?;

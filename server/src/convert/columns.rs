@@ -22,7 +22,7 @@ use elanus_engine::core::schema::{
 use elanus_proto::schema::field_data::Field as Payload;
 use elanus_proto::schema::{FieldData, scalar_field};
 
-use super::{internal, invalid, mismatch, vectors};
+use super::{internal, invalid, mismatch, sparse, vectors};
 use crate::status::Failure;
 use scalar::{default_array, scalar_values};
 
@@ -46,6 +46,12 @@ pub fn to_batch(
             dynamic_column(schema, data, rows)?
         } else {
             let field = known_field(schema, &data.field_name)?;
+            if field.is_function_output {
+                return Err(invalid(format!(
+                    "field {} is the output of a function: its values are made, not given",
+                    field.name
+                )));
+            }
             (field.to_arrow(), column(field, data, rows)?)
         };
         if !seen.insert(field.name().clone()) {
@@ -74,7 +80,8 @@ fn known_field<'a>(schema: &'a CollectionSchema, name: &str) -> Result<&'a Field
 /// Refuses a batch that lacks a field which has neither a default nor null to stand in for it.
 pub fn check_complete(schema: &CollectionSchema, batch: &RecordBatch) -> Result<(), Failure> {
     let lacking = schema.fields.iter().find(|f| {
-        let replaceable = f.nullable || f.default_value.is_some() || (f.is_primary && f.auto_id);
+        let made = f.is_function_output || (f.is_primary && f.auto_id);
+        let replaceable = f.nullable || f.default_value.is_some() || made;
         !replaceable && batch.column_by_name(&f.name).is_none()
     });
     match lacking {
@@ -89,6 +96,7 @@ pub fn check_complete(schema: &CollectionSchema, batch: &RecordBatch) -> Result<
 fn column(field: &FieldSchema, data: FieldData, rows: usize) -> Result<ArrayRef, Failure> {
     let (values, valid) = match (data.field, &field.data_type) {
         (None, kind) => (new_empty_array(&kind.to_arrow()), Vec::new()),
+        (Some(Payload::Vectors(v)), DataType::SparseFloatVector) => sparse::from_wire(field, v)?,
         (Some(Payload::Vectors(v)), kind) => match kind.vector_dim() {
             Some(dim) => vectors::from_wire(field, dim, v)?,
             None => return Err(wrong_type(&field.name, kind)),
@@ -126,7 +134,11 @@ pub(super) fn wrong_type(name: &str, kind: &DataType) -> Failure {
         DataType::BFloat16Vector { .. } => ("bfloat16 vector field ", "bfloat16 vector"),
         DataType::Int8Vector { .. } => ("int8 vector field ", "int8 vector"),
         DataType::BinaryVector { .. } => ("binary vector field ", "binary vector"),
+        DataType::SparseFloatVector => ("sparse float vector field ", "sparse float vector"),
         DataType::VarChar { .. } => ("varchar field ", "string array"),
+        DataType::Text => ("text field ", "string array"),
+        DataType::Timestamptz => ("timestamptz field ", "string array"),
+        DataType::Geometry => ("geometry field ", "geometry wkt array"),
         DataType::Json => ("json field ", "json array"),
         DataType::Array { .. } => ("array field ", "array"),
         DataType::Bool => ("field ", "bool array"),

@@ -1,11 +1,14 @@
 //! Primary keys on the wire, and a filter for a list of them.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
 use elanus_engine::core::error::{Error, Result};
-use elanus_engine::core::filter::{RowFilter, UnitStats};
+use elanus_engine::core::filter::{
+    Candidates, ColumnTest, ColumnView, FilterKind, FilterNode, RowFilter, UnitStats,
+};
 use elanus_engine::core::key::Keys;
 use elanus_engine::core::schema::{CollectionSchema, DataType};
 use elanus_proto::schema::i_ds::IdField;
@@ -51,10 +54,10 @@ pub fn key_column(batch: &RecordBatch, name: &str) -> Result<Keys, Failure> {
     Ok(Keys::from_array(column)?)
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum KeySet {
-    Int(HashSet<i64>, i64, i64),
-    Text(HashSet<String>, String, String),
+    Int(Arc<HashSet<i64>>, i64, i64),
+    Text(Arc<HashSet<String>>, String, String),
 }
 
 /// Matches rows whose primary key is one of a list.
@@ -71,12 +74,12 @@ impl KeyFilter {
             Keys::Int(a) => {
                 let set: HashSet<i64> = a.values().iter().copied().collect();
                 let (least, most) = (*set.iter().min()?, *set.iter().max()?);
-                KeySet::Int(set, least, most)
+                KeySet::Int(Arc::new(set), least, most)
             }
             Keys::Text(a) => {
                 let set: HashSet<String> = (0..a.len()).map(|i| a.value(i).to_string()).collect();
                 let (least, most) = (set.iter().min()?.clone(), set.iter().max()?.clone());
-                KeySet::Text(set, least, most)
+                KeySet::Text(Arc::new(set), least, most)
             }
         };
         Some(Self { column: [primary.to_string()], keys })
@@ -136,6 +139,20 @@ impl RowFilter for KeyFilter {
     fn may_match(&self, units: &[&UnitStats]) -> Vec<bool> {
         units.iter().map(|unit| self.overlaps(unit)).collect()
     }
+
+    fn parts(&self) -> Option<Arc<FilterNode>> {
+        let keys: ArrayRef = match &self.keys {
+            KeySet::Int(set, ..) => Arc::new(set.iter().copied().collect::<Int64Array>()),
+            KeySet::Text(set, ..) => Arc::new(set.iter().map(Some).collect::<StringArray>()),
+        };
+        let test = ColumnTest {
+            column: self.column[0].clone(),
+            view: ColumnView::Values,
+            candidates: Candidates::Values(keys),
+        };
+        let whole = Self { column: self.column.clone(), keys: self.keys.clone() };
+        Some(Arc::new(FilterNode { test: Arc::new(whole), kind: FilterKind::Column(test) }))
+    }
 }
 
 #[cfg(test)]
@@ -143,7 +160,6 @@ mod tests {
     use super::*;
     use elanus_engine::core::filter::ColumnStats;
     use elanus_engine::core::schema::FieldSchema;
-    use std::sync::Arc;
 
     #[test]
     fn keys_round_trip_and_types_must_agree() {

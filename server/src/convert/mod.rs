@@ -1,12 +1,16 @@
 //! Between Milvus's messages and the engine's types. No I/O, no state.
 
 pub mod columns;
+pub mod functions;
 pub mod ids;
 pub mod params;
+pub mod place;
 pub mod placeholder;
 pub mod results;
 pub mod schema;
+pub mod sparse;
 pub mod template;
+pub mod timezone;
 pub mod vectors;
 
 use crate::status::Failure;

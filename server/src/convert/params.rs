@@ -1,17 +1,20 @@
 //! Lists of key and value: flattening them, and what search and query read from them.
 
+mod order;
 mod search;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use elanus_engine::api::Metric;
+use elanus_engine::core::schema::DataType;
 use elanus_proto::common::KeyValuePair;
 use serde_json::Value;
 
 use super::{invalid, mismatch};
 use crate::status::Failure;
-pub use search::{Grouping, IteratorPage, SearchParams, Window, rank_window};
+pub use order::{Asker, OrderKey, order_keys, split as split_order};
+pub use search::{Grouping, IteratorPage, SearchParams, Window, grouping, rank_window};
 
 /// The pairs as a map; a later pair wins.
 pub fn to_map(pairs: &[KeyValuePair]) -> BTreeMap<String, String> {
@@ -125,13 +128,23 @@ pub fn result_window(offset: i64, limit: i64, most: usize) -> Result<(usize, usi
     }
 }
 
-/// The metric of a name, for a field of vectors of bits or of a dense type.
-pub fn metric(name: &str, binary: bool) -> Result<Metric, Failure> {
+/// The metric of a name, for a field of vectors.
+pub fn metric(name: &str, data_type: &DataType) -> Result<Metric, Failure> {
     let upper = name.to_ascii_uppercase();
-    let fitting = Metric::ALL.iter().filter(|m| m.is_binary() == binary);
+    let fitting = Metric::ALL.iter().filter(|m| m.compares(data_type));
     let found = fitting.copied().find(|m| m.name() == upper);
     found.ok_or_else(|| {
-        let kind = if binary { "binary" } else { "float" };
+        let kind = match data_type {
+            DataType::SparseFloatVector if upper == "BM25" => {
+                return Failure::unsupported(
+                    "full text search (metric type BM25) is not supported yet: search sparse vectors \
+                     with metric type IP",
+                );
+            }
+            DataType::SparseFloatVector => "sparse",
+            DataType::BinaryVector { .. } => "binary",
+            _ => "float",
+        };
         invalid(format!("{kind} vector index does not support metric type: {name}"))
     })
 }

@@ -6,7 +6,7 @@ use elanus_proto::common::{PlaceholderGroup, PlaceholderType, PlaceholderValue};
 use elanus_proto::schema::DataType as WireType;
 use prost::Message;
 
-use super::{invalid, schema, vectors};
+use super::{invalid, schema, sparse, vectors};
 use crate::status::Failure;
 
 /// The query vectors of a serialized `PlaceholderGroup`, for a vector field.
@@ -23,6 +23,9 @@ pub fn query_vectors(bytes: &[u8], field: &FieldSchema) -> Result<Queries, Failu
         return Err(invalid("a search needs exactly one placeholder with its query vectors"));
     };
     let narrow = is_narrowed(&value, field)?;
+    if field.data_type.is_sparse_vector() {
+        return sparse::queries(value.values.iter());
+    }
     let bytes = field.data_type.vector_bytes().unwrap_or(0) as usize;
     let expected = if narrow { 2 * bytes } else { bytes };
     if let Some(wrong) = value.values.iter().find(|v| v.len() != expected) {

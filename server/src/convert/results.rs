@@ -5,14 +5,15 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    ArrowPrimitiveType, DataType as ArrowType, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use elanus_engine::core::schema::{CollectionSchema, DYNAMIC_FIELD, DataType, FieldSchema};
 use elanus_proto::schema::field_data::Field as Payload;
 use elanus_proto::schema::scalar_field::Data;
 use elanus_proto::schema::{
-    ArrayArray, BoolArray, DataType as WireType, DoubleArray, FieldData, FloatArray, IntArray,
-    JsonArray, LongArray, ScalarField, StringArray,
+    ArrayArray, BoolArray, DataType as WireType, DoubleArray, FieldData, FloatArray,
+    GeometryWktArray, IntArray, JsonArray, LongArray, ScalarField, StringArray, TimestamptzArray,
 };
 
 use super::{internal, schema, vectors};
@@ -32,6 +33,43 @@ pub fn to_wire(
         });
     }
     field_to_wire(collection.field(name)?, array)
+}
+
+/// A column of JSON texts that is no field; nulls are told by flags.
+pub fn json_to_wire(name: &str, array: &ArrayRef) -> Result<FieldData, Failure> {
+    let valid_data = (0..array.len()).map(|row| array.is_valid(row)).collect();
+    let data = scalar_data(&DataType::Json, array)?;
+    Ok(FieldData { valid_data, ..scalar(name, WireType::Json, data) })
+}
+
+/// A column that a function made: a field's of that name, or one of integers, numbers or texts whose
+/// nulls are told by flags.
+pub fn computed_to_wire(
+    collection: &CollectionSchema,
+    name: &str,
+    array: &ArrayRef,
+) -> Result<FieldData, Failure> {
+    if collection.has_field(name) {
+        return to_wire(collection, name, array);
+    }
+    let kind = match array.data_type() {
+        ArrowType::Int8 => DataType::Int8,
+        ArrowType::Int16 => DataType::Int16,
+        ArrowType::Int32 => DataType::Int32,
+        ArrowType::Int64 => DataType::Int64,
+        ArrowType::Float32 => DataType::Float,
+        ArrowType::Float64 => DataType::Double,
+        ArrowType::Utf8 => DataType::VarChar { max_length: 0 },
+        _ => return Err(unexpected(array)),
+    };
+    let valid_data = match array.null_count() {
+        0 => Vec::new(),
+        _ => (0..array.len()).map(|row| array.is_valid(row)).collect(),
+    };
+    Ok(FieldData {
+        valid_data,
+        ..scalar(name, schema::wire_type(&kind), scalar_data(&kind, array)?)
+    })
 }
 
 fn field_to_wire(field: &FieldSchema, array: &ArrayRef) -> Result<FieldData, Failure> {
@@ -98,7 +136,14 @@ fn scalar_data(kind: &DataType, array: &dyn Array) -> Result<Data, Failure> {
         DataType::Double => {
             Data::DoubleData(DoubleArray { data: primitive::<Float64Type>(array)? })
         }
-        DataType::VarChar { .. } => {
+        DataType::Timestamptz => Data::TimestamptzData(TimestamptzArray {
+            data: primitive::<TimestampMicrosecondType>(array)?,
+        }),
+        DataType::Geometry => {
+            let data = texts(array)?.map(str::to_string).collect();
+            Data::GeometryWktData(GeometryWktArray { data })
+        }
+        DataType::VarChar { .. } | DataType::Text => {
             let data = texts(array)?.map(str::to_string).collect();
             Data::StringData(StringArray { data })
         }
@@ -114,7 +159,8 @@ fn scalar_data(kind: &DataType, array: &dyn Array) -> Result<Data, Failure> {
         | DataType::Float16Vector { .. }
         | DataType::BFloat16Vector { .. }
         | DataType::Int8Vector { .. }
-        | DataType::BinaryVector { .. } => return Err(unexpected(array)),
+        | DataType::BinaryVector { .. }
+        | DataType::SparseFloatVector => return Err(unexpected(array)),
     })
 }
 

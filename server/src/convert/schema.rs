@@ -10,7 +10,7 @@ use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::value_field::Data;
 use elanus_proto::schema::{self, DataType as WireType, ValueField};
 
-use super::{internal, invalid, params, vectors};
+use super::{functions, internal, invalid, params, timezone, vectors};
 use crate::status::Failure;
 
 /// The engine's schema of a `CreateCollection` request.
@@ -20,9 +20,6 @@ use crate::status::Failure;
 /// # Errors
 /// If a field has a type or an option that is not built, or lacks a parameter of its type.
 pub fn from_wire(wire: &schema::CollectionSchema) -> Result<CollectionSchema, Failure> {
-    if !wire.functions.is_empty() {
-        return Err(Failure::unsupported("functions of a schema are not supported"));
-    }
     if !wire.struct_array_fields.is_empty() {
         return Err(Failure::unsupported("struct array fields are not supported"));
     }
@@ -41,6 +38,9 @@ pub fn from_wire(wire: &schema::CollectionSchema) -> Result<CollectionSchema, Fa
     let mut schema = CollectionSchema::new(fields);
     schema.description = wire.description.clone();
     schema.enable_dynamic_field = wire.enable_dynamic_field;
+    for function in &wire.functions {
+        functions::add(&mut schema, function)?;
+    }
     Ok(schema)
 }
 
@@ -53,7 +53,6 @@ pub fn field_from_wire(
         return Err(invalid("cannot explicitly set a field as a dynamic field"));
     }
     let not_built = [
-        (wire.is_function_output, "an output of a function"),
         (wire.element_nullable, "an array with null elements"),
         (!wire.external_field.is_empty(), "a column of an external source"),
     ];
@@ -77,6 +76,8 @@ pub fn field_from_wire(
         auto_id: wire.auto_id,
         is_partition_key: wire.is_partition_key,
         is_clustering_key: wire.is_clustering_key,
+        // The schema's functions say it.
+        is_function_output: false,
         params: given,
     })
 }
@@ -91,7 +92,7 @@ fn data_type(
     match wire.data_type() {
         WireType::Array => {
             let element = scalar_type(wire.element_type(), collection, name, given)?
-                .filter(|t| !matches!(t, DataType::Json))
+                .filter(|t| !matches!(t, DataType::Json | DataType::Timestamptz))
                 .ok_or_else(|| {
                     invalid(format!(
                         "element type {} is not supported",
@@ -120,6 +121,17 @@ fn data_type(
             vectors::vector_type(wire.data_type(), dim)
                 .ok_or_else(|| internal(format!("field {name} is no vector")))
         }
+        WireType::SparseFloatVector => {
+            if given.remove("dim").is_some() {
+                return Err(invalid(format!(
+                    "dim should not be specified for sparse vector field {name}({})",
+                    wire.field_id
+                )));
+            }
+            Ok(DataType::SparseFloatVector)
+        }
+        WireType::Text => Ok(DataType::Text),
+        WireType::Geometry => Ok(DataType::Geometry),
         WireType::None => Err(invalid(format!("data type None of field {name} is not valid"))),
         WireType::String => {
             Err(invalid("string data type not supported yet, please use VarChar type instead"))
@@ -127,8 +139,9 @@ fn data_type(
         kind => scalar_type(kind, collection, name, given)?.ok_or_else(|| {
             Failure::unsupported(format!(
                 "field {name} is of type {}, which is not supported; supported are Bool, Int8, \
-                 Int16, Int32, Int64, Float, Double, VarChar, JSON, Array, FloatVector, \
-                 Float16Vector, BFloat16Vector, Int8Vector and BinaryVector",
+                 Int16, Int32, Int64, Float, Double, VarChar, Text, JSON, Array, Timestamptz, \
+                 Geometry, FloatVector, Float16Vector, BFloat16Vector, Int8Vector, BinaryVector and \
+                 SparseFloatVector",
                 kind.as_str_name()
             ))
         }),
@@ -150,6 +163,7 @@ fn scalar_type(
         WireType::Float => DataType::Float,
         WireType::Double => DataType::Double,
         WireType::Json => DataType::Json,
+        WireType::Timestamptz => DataType::Timestamptz,
         WireType::VarChar => {
             let max_length = number(given, "max_length", name)?.ok_or_else(|| {
                 Failure::missing(format!(
@@ -199,7 +213,10 @@ fn default_from_wire(
         (DataType::Int64, Data::LongData(v)) => Some(DefaultValue::Int(*v)),
         (DataType::Float, Data::FloatData(v)) => Some(DefaultValue::Float(*v)),
         (DataType::Double, Data::DoubleData(v)) => Some(DefaultValue::Double(*v)),
-        (DataType::VarChar { .. }, Data::StringData(v)) => Some(DefaultValue::Text(v.clone())),
+        (DataType::VarChar { .. } | DataType::Text | DataType::Geometry, Data::StringData(v)) => {
+            Some(DefaultValue::Text(v.clone()))
+        }
+        (DataType::Timestamptz, Data::TimestamptzData(v)) => Some(DefaultValue::Timestamp(*v)),
         (DataType::Json, Data::BytesData(v)) => {
             let text = String::from_utf8(v.clone()).ok();
             text.filter(|t| serde_json::from_str::<serde_json::Value>(t).is_ok())
@@ -250,7 +267,10 @@ fn value_kind(value: &Data) -> &'static str {
 /// The message that describes a collection's schema: user fields only, `$meta` shown by its flag
 /// alone. Properties stay with the collection.
 pub fn to_wire(info: &CollectionInfo) -> schema::CollectionSchema {
-    describe(&info.name, &info.schema)
+    let mut wire = describe(&info.name, &info.schema);
+    let zone = timezone::of_properties(&info.properties);
+    wire.fields.iter_mut().for_each(|field| timezone::show_default(field, zone));
+    wire
 }
 
 fn describe(name: &str, schema: &CollectionSchema) -> schema::CollectionSchema {
@@ -259,6 +279,7 @@ fn describe(name: &str, schema: &CollectionSchema) -> schema::CollectionSchema {
         description: schema.description.clone(),
         fields: schema.fields.iter().map(field_to_wire).collect(),
         enable_dynamic_field: schema.enable_dynamic_field,
+        functions: functions::to_wire(schema),
         ..Default::default()
     }
 }
@@ -300,6 +321,7 @@ pub fn field_to_wire(field: &FieldSchema) -> schema::FieldSchema {
         default_value: field.default_value.as_ref().map(|v| default_to_wire(&field.data_type, v)),
         is_partition_key: field.is_partition_key,
         is_clustering_key: field.is_clustering_key,
+        is_function_output: field.is_function_output,
         nullable: field.nullable,
         ..Default::default()
     }
@@ -323,6 +345,10 @@ pub fn wire_type(data_type: &DataType) -> WireType {
         DataType::BFloat16Vector { .. } => WireType::BFloat16Vector,
         DataType::Int8Vector { .. } => WireType::Int8Vector,
         DataType::BinaryVector { .. } => WireType::BinaryVector,
+        DataType::SparseFloatVector => WireType::SparseFloatVector,
+        DataType::Text => WireType::Text,
+        DataType::Timestamptz => WireType::Timestamptz,
+        DataType::Geometry => WireType::Geometry,
     }
 }
 
@@ -335,6 +361,7 @@ fn default_to_wire(data_type: &DataType, value: &DefaultValue) -> ValueField {
         DefaultValue::Double(v) => Data::DoubleData(*v),
         DefaultValue::Text(v) => Data::StringData(v.clone()),
         DefaultValue::Json(v) => Data::BytesData(v.clone().into_bytes()),
+        DefaultValue::Timestamp(v) => Data::TimestamptzData(*v),
     };
     ValueField { data: Some(data) }
 }
@@ -422,9 +449,6 @@ mod tests {
             ..field("i", WireType::Int64, &[])
         };
         assert_eq!(code(wrong_default), Some(1100));
-        let mut with_function = full();
-        with_function.functions.push(schema::FunctionSchema::default());
-        assert_eq!(from_wire(&with_function).err().map(|e| e.code), Some(10));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use elanus_proto::schema::vector_field::Data;
 use elanus_proto::schema::{DataType as WireType, FloatArray, VectorField};
 
 use super::columns::{floats, wrong_type};
-use super::{invalid, mismatch};
+use super::{invalid, mismatch, sparse};
 use crate::status::Failure;
 
 /// A column of a vector field, and the flags that say which rows are valid.
@@ -87,6 +87,9 @@ fn narrow(data_type: &DataType, values: &[f32]) -> Result<Option<Vec<u8>>, Failu
 
 /// A vector column for the wire; null rows are left out.
 pub(super) fn to_wire(data_type: &DataType, array: &dyn Array) -> Result<VectorField, Failure> {
+    if data_type.is_sparse_vector() {
+        return sparse::to_wire(array);
+    }
     let view = VectorView::of(array, data_type).map_err(Failure::from)?;
     let present: Vec<usize> = (0..array.len()).filter(|row| array.is_valid(*row)).collect();
     let bytes = || view.bytes_of(present.iter().copied());
@@ -123,9 +126,11 @@ pub fn queries_of_rows(
     rows: &[usize],
 ) -> Result<Queries, Failure> {
     let view = VectorView::of(array, data_type).map_err(Failure::from)?;
-    Ok(match data_type.is_binary_vector() {
-        true => Queries::Binary(rows.iter().map(|row| view.bytes_of([*row].into_iter())).collect()),
-        false => Queries::Dense(dense_rows(&view, rows)),
+    let bytes = || rows.iter().map(|row| view.bytes_of([*row].into_iter()));
+    Ok(match data_type {
+        DataType::SparseFloatVector => sparse::queries(bytes())?,
+        DataType::BinaryVector { .. } => Queries::Binary(bytes().collect()),
+        _ => Queries::Dense(dense_rows(&view, rows)),
     })
 }
 
@@ -194,7 +199,11 @@ pub fn type_name(kind: WireType) -> Option<&'static str> {
 
 /// The metric of a field that has no index.
 pub fn default_metric(data_type: &DataType) -> Metric {
-    if data_type.is_binary_vector() { Metric::Hamming } else { Metric::Cosine }
+    match data_type {
+        DataType::BinaryVector { .. } => Metric::Hamming,
+        DataType::SparseFloatVector => Metric::Ip,
+        _ => Metric::Cosine,
+    }
 }
 
 #[cfg(test)]

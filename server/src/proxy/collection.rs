@@ -1,5 +1,7 @@
 //! Creating, changing and dropping collections.
 
+use std::collections::BTreeMap;
+
 use elanus_engine::api::{Collection, CollectionInfo, NewCollection};
 use elanus_engine::core::error::{ErrorKind, Subject};
 use elanus_engine::core::schema::{CollectionSchema, FieldSchema};
@@ -13,9 +15,10 @@ use elanus_proto::service::{
 };
 use prost::Message;
 
-use super::{alias, names, schema_limits};
+use super::{alias, isolation, names, schema_limits};
+use crate::access::State;
 use crate::context::{Context, absent};
-use crate::convert::{self, params};
+use crate::convert::{self, params, timezone};
 use crate::status::Failure;
 
 /// Creates a collection. Asking again for the very same one succeeds.
@@ -27,7 +30,7 @@ pub async fn create(
     let name = request.collection_name.clone();
     let limits = &ctx.engine.settings().limits;
     names::collection(&name, limits.max_name_bytes)?;
-    let new = new_collection(ctx, request)?;
+    let new = new_collection(ctx, database, request)?;
     if alias::target(ctx, database, &name)?.is_some() {
         let conflict = Failure::alias_conflict(database, &name);
         let reason = format!("please choose a unique name: {}", conflict.reason);
@@ -48,10 +51,12 @@ pub async fn create(
 
 fn new_collection(
     ctx: &Context,
+    database: &str,
     request: CreateCollectionRequest,
 ) -> Result<NewCollection, Failure> {
     let limits = &ctx.engine.settings().limits;
-    let wire = schema::CollectionSchema::decode(request.schema.as_slice())
+    let properties = with_timezone(ctx, database, params::to_map(&request.properties))?;
+    let mut wire = schema::CollectionSchema::decode(request.schema.as_slice())
         .map_err(|e| Failure::parameter(format!("failed to read the schema: {e}")))?;
     if !wire.name.is_empty() && wire.name != request.collection_name {
         return Err(Failure::expected(
@@ -60,16 +65,36 @@ fn new_collection(
             &format!("collection name = {}, schema.Name={}", request.collection_name, wire.name),
         ));
     }
+    for field in &mut wire.fields {
+        timezone::read_default(field, timezone::of_properties(&properties))?;
+    }
     let schema = convert::schema::from_wire(&wire)?;
     schema_limits::check(&schema, limits)?;
+    isolation::check_new(&schema, &request.collection_name, &properties)?;
     Ok(NewCollection {
         shards: shards(request.shards_num, limits)?,
         consistency_level: consistency_level(request.consistency_level)?,
         partitions: partitions(request.num_partitions, &schema, limits)?,
         name: request.collection_name,
         schema,
-        properties: params::to_map(&request.properties),
+        properties,
     })
+}
+
+/// A collection takes the time zone of its database, once and for all, if it names none.
+fn with_timezone(
+    ctx: &Context,
+    database: &str,
+    mut properties: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    timezone::check(&properties)?;
+    if !properties.contains_key(timezone::PROPERTY)
+        && let Ok(database) = ctx.engine.database(database)
+        && let Some(name) = database.properties.get(timezone::PROPERTY)
+    {
+        properties.insert(timezone::PROPERTY.into(), name.clone());
+    }
+    Ok(properties)
 }
 
 fn shards(asked: i32, limits: &LimitSettings) -> Result<u32, Failure> {
@@ -152,7 +177,13 @@ pub async fn drop(
         return Err(Failure::parameter(format!("cannot drop the collection via alias = {name}")));
     }
     match ctx.engine.drop_collection(database, name).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            let grants_go = |state: &mut State| {
+                state.forget_collection(database, name);
+                Ok(())
+            };
+            ctx.access.change(grants_go).await
+        }
         Err(e) if e.kind == ErrorKind::NotFound && e.subject == Subject::Collection => Ok(()),
         Err(e) => Err(absent(e, database, name)),
     }
@@ -194,7 +225,12 @@ pub async fn rename(
             "fail to rename db name, must drop all aliases of this collection before rename",
         ));
     }
-    Ok(ctx.engine.rename_collection(database, &old, to, &new).await?)
+    ctx.engine.rename_collection(database, &old, to, &new).await?;
+    let grants_follow = |state: &mut State| {
+        state.rename_collection((database, &old), (to, &new));
+        Ok(())
+    };
+    ctx.access.change(grants_follow).await
 }
 
 /// Properties that mean a change of the collection itself, which is not built.
@@ -212,6 +248,8 @@ pub async fn alter(
     if set.is_empty() && request.delete_keys.is_empty() {
         return Err(Failure::parameter("no properties or delete keys provided"));
     }
+    timezone::check(&set)?;
+    isolation::check_change(&collection.info(), &set, &request.delete_keys)?;
     for key in set.keys().chain(&request.delete_keys) {
         if NOT_PLAIN.contains(&key.as_str()) {
             return Err(Failure::unsupported(format!("changing {key} is not supported")));
@@ -283,7 +321,10 @@ pub async fn add_field(
     Ok(collection.add_field(field).await?)
 }
 
-fn added_field(info: &CollectionInfo, wire: schema::FieldSchema) -> Result<FieldSchema, Failure> {
+fn added_field(
+    info: &CollectionInfo,
+    mut wire: schema::FieldSchema,
+) -> Result<FieldSchema, Failure> {
     let name = wire.name.clone();
     let refuse = |why: &str| Err(Failure::parameter(format!("{why}, field name = {name}")));
     if wire.is_primary_key {
@@ -295,13 +336,14 @@ fn added_field(info: &CollectionInfo, wire: schema::FieldSchema) -> Result<Field
     if wire.is_partition_key {
         return refuse("not support to add partition key field");
     }
+    if wire.is_function_output {
+        return refuse("the output of a function is added with its function");
+    }
     if !wire.nullable && wire.default_value.is_none() {
         return refuse("added field must be nullable, please check it");
     }
+    timezone::read_default(&mut wire, timezone::of_properties(&info.properties))?;
     let mut field = convert::schema::field_from_wire(&info.name, &wire)?;
-    if field.data_type.is_vector() {
-        return refuse("not support to add vector field");
-    }
     field.id = 0;
     Ok(field)
 }

@@ -9,13 +9,14 @@ use elanus_proto::service::{
 
 use super::names;
 use crate::context::{Context, DEFAULT_DATABASE, signed};
-use crate::convert::params;
+use crate::convert::{params, timezone};
 use crate::status::Failure;
 
 /// Creates a database.
 pub async fn create(ctx: &Context, _: &str, request: CreateDatabaseRequest) -> Result<(), Failure> {
     let name = &request.db_name;
     names::database(name, ctx.engine.settings().limits.max_name_bytes)?;
+    timezone::check(&params::to_map(&request.properties))?;
     let created = ctx.engine.create_database(name, params::to_map(&request.properties)).await;
     created.map_err(|e| match (e.kind, e.subject) {
         (ErrorKind::AlreadyExists, Subject::Database) => {
@@ -42,13 +43,15 @@ pub async fn drop(ctx: &Context, _: &str, request: DropDatabaseRequest) -> Resul
     }
 }
 
-/// Lists the databases.
+/// Lists the databases that the caller may see.
 pub async fn list(
     ctx: &Context,
     _: &str,
     _: ListDatabasesRequest,
 ) -> Result<ListDatabasesResponse, Failure> {
-    let databases = ctx.engine.databases();
+    let visible = ctx.visible_databases();
+    let mut databases = ctx.engine.databases();
+    databases.retain(|database| visible.shows(&database.name));
     Ok(ListDatabasesResponse {
         status: None,
         db_names: databases.iter().map(|d| d.name.clone()).collect(),
@@ -58,8 +61,12 @@ pub async fn list(
 }
 
 /// Sets or removes properties.
-pub async fn alter(ctx: &Context, _: &str, request: AlterDatabaseRequest) -> Result<(), Failure> {
-    let info = find(ctx, &request.db_name)?;
+pub async fn alter(
+    ctx: &Context,
+    database: &str,
+    request: AlterDatabaseRequest,
+) -> Result<(), Failure> {
+    let info = find(ctx, database)?;
     if request.properties.is_empty() && request.delete_keys.is_empty() {
         return Err(Failure::parameter(
             "alter database with empty properties and delete keys, expected to set either \
@@ -67,16 +74,17 @@ pub async fn alter(ctx: &Context, _: &str, request: AlterDatabaseRequest) -> Res
         ));
     }
     let set = params::to_map(&request.properties);
+    timezone::check(&set)?;
     Ok(ctx.engine.alter_database(&info.name, set, request.delete_keys).await?)
 }
 
 /// Describes a database.
 pub async fn describe(
     ctx: &Context,
-    _: &str,
-    request: DescribeDatabaseRequest,
+    database: &str,
+    _: DescribeDatabaseRequest,
 ) -> Result<DescribeDatabaseResponse, Failure> {
-    let info = find(ctx, &request.db_name)?;
+    let info = find(ctx, database)?;
     Ok(DescribeDatabaseResponse {
         status: None,
         db_id: signed(info.id),
@@ -87,7 +95,6 @@ pub async fn describe(
 }
 
 fn find(ctx: &Context, name: &str) -> Result<DatabaseInfo, Failure> {
-    let name = if name.is_empty() { DEFAULT_DATABASE } else { name };
     ctx.engine.database(name).map_err(|e: Error| match e.kind {
         ErrorKind::NotFound => Failure::database_not_found(name),
         _ => e.into(),

@@ -97,7 +97,7 @@ pub async fn has(
     Ok(BoolResponse { status: None, value })
 }
 
-/// Lists the collections, or those that are loaded.
+/// Lists the collections that the caller may see, or those of them that are loaded.
 pub async fn show(
     ctx: &Context,
     database: &str,
@@ -106,9 +106,13 @@ pub async fn show(
     let only_loaded = request.r#type == i32::from(ShowType::InMemory);
     let wanted = &request.collection_names;
     let all = ctx.engine.collections(database).map_err(|e| absent(e, database, ""))?;
+    let visible = ctx.visible_collections(database);
+    let mut all: Vec<_> = all.iter().map(|c| c.info()).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
     let mut answer = ShowCollectionsResponse::default();
-    for info in all.iter().map(|c| c.info()) {
+    for info in all {
         let named = wanted.is_empty() || wanted.contains(&info.name);
+        let named = named && visible.shows(&info.name);
         if !named || only_loaded && !info.loaded {
             continue;
         }

@@ -1,22 +1,29 @@
 //! Insert, upsert and delete.
 
+mod array_ops;
 mod keys_only;
 mod partial;
 
 use std::sync::Arc;
 
-use elanus_engine::api::{CollectionInfo, PartitionSet, Rows, Written};
-use elanus_proto::schema::field_partial_update_op::OpType;
+use arrow::array::RecordBatch;
+use elanus_engine::api::{CollectionInfo, PartitionSet, Rows, Snapshot, Written};
+use elanus_engine::core::schema::DataType;
+use elanus_proto::schema::FieldData;
 use elanus_proto::service::{DeleteRequest, InsertRequest, MutationResult, UpsertRequest};
 use elanus_sql::lang::Filter;
+use prost::Message;
 
 use super::collection;
 use crate::context::{Context, signed};
-use crate::convert::{columns, ids, invalid, mismatch, template};
+use crate::convert::{columns, ids, invalid, mismatch, template, timezone};
 use crate::status::{Failure, ok_status};
 
 /// Milvus's code for a request made with an outdated schema.
 const SCHEMA_MISMATCH: i32 = 109;
+
+/// Copies of a row on its way in: the message, columns, the log's record.
+const ROW_COPIES: usize = 3;
 
 /// Adds rows.
 pub async fn insert(
@@ -25,12 +32,13 @@ pub async fn insert(
     request: InsertRequest,
 ) -> Result<MutationResult, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
+    let _memory = ctx.engine.reserve(request.encoded_len() * ROW_COPIES).await?;
     let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     check_schema(&info, request.schema_timestamp)?;
     let partition = partition(&info, request.partition_name)?;
     let rows = row_count(request.num_rows, request.fields_data.is_empty())?;
-    let columns = columns::to_batch(&info.schema, request.fields_data, rows)?;
+    let columns = read_columns(&info, request.fields_data, rows)?;
     refuse_own_keys(&info, &columns)?;
     columns::check_complete(&info.schema, &columns)?;
     let written = collection.insert(Rows { columns, partition }).await?;
@@ -44,29 +52,31 @@ pub async fn upsert(
     request: UpsertRequest,
 ) -> Result<MutationResult, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
-    if let Some(op) = request.field_ops.iter().find(|op| op.op() != OpType::Replace) {
-        let what = op.op().as_str_name();
-        return Err(Failure::unsupported(format!(
-            "partial update {what} of field {} is not supported, only REPLACE is",
-            op.field_name
-        )));
-    }
+    let _memory = ctx.engine.reserve(request.encoded_len() * ROW_COPIES).await?;
     let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let info = collection.info();
     check_schema(&info, request.schema_timestamp)?;
     let partition = partition(&info, request.partition_name)?;
     let rows = row_count(request.num_rows, request.fields_data.is_empty())?;
-    let mut columns = columns::to_batch(&info.schema, request.fields_data, rows)?;
+    let given = request.fields_data.iter().map(|f| f.field_name.clone()).collect();
+    let ops = array_ops::read(&info.schema, &request.field_ops, &given)?;
+    let columns = read_columns(&info, request.fields_data, rows)?;
     let primary = info.schema.primary()?;
     if columns.column_by_name(&primary.name).is_none() {
         let name = &primary.name;
         return Err(invalid(format!("must assign pk when upsert, primary field: {name}")));
     }
-    if request.partial_update {
-        columns = partial::complete(&collection, columns).await?;
-    }
-    columns::check_complete(&info.schema, &columns)?;
-    let written = collection.upsert(Rows { columns, partition }).await?;
+    let written = if request.partial_update || !ops.is_empty() {
+        let complete = |snapshot: Snapshot| async move {
+            let columns = partial::complete(&snapshot, columns, &ops).await?;
+            columns::check_complete(snapshot.schema(), &columns)?;
+            Ok::<_, Failure>(Rows { columns, partition })
+        };
+        collection.upsert_completed(complete).await?
+    } else {
+        columns::check_complete(&info.schema, &columns)?;
+        collection.upsert(Rows { columns, partition }).await?
+    };
     Ok(MutationResult { upsert_cnt: signed(written.count), ..rows_written(&written) })
 }
 
@@ -88,7 +98,8 @@ pub async fn delete(
     let written = match keys_only::keys(&request.expr, &info.schema, &templates) {
         Some(keys) => collection.delete_keys(keys, &partitions).await?,
         None => {
-            let filter = Filter::parse_optional(&request.expr, &info.schema, &templates)
+            let zone = timezone::of_properties(&info.properties);
+            let filter = Filter::parse_in(zone, &request.expr, &info.schema, &templates)
                 .map_err(|e| plan(e.into()))?
                 .ok_or_else(|| {
                     invalid(format!("delete plan can't be empty or always true : {}", request.expr))
@@ -112,6 +123,17 @@ pub(crate) fn e_with(failure: Failure, doing: &str) -> Failure {
         return failure;
     }
     Failure { reason: format!("{doing}: {}", failure.reason), ..failure }
+}
+
+fn read_columns(
+    info: &CollectionInfo,
+    mut columns: Vec<FieldData>,
+    rows: usize,
+) -> Result<RecordBatch, Failure> {
+    let is_moment =
+        |name: &str| info.schema.field(name).is_ok_and(|f| f.data_type == DataType::Timestamptz);
+    timezone::read(&mut columns, is_moment, timezone::of_properties(&info.properties))?;
+    columns::to_batch(&info.schema, columns, rows)
 }
 
 fn rows_written(written: &Written) -> MutationResult {
@@ -174,10 +196,7 @@ fn row_count(given: u32, no_columns: bool) -> Result<usize, Failure> {
 }
 
 /// Keys that the engine makes are not given, unless the collection allows it.
-fn refuse_own_keys(
-    info: &CollectionInfo,
-    columns: &arrow::array::RecordBatch,
-) -> Result<(), Failure> {
+fn refuse_own_keys(info: &CollectionInfo, columns: &RecordBatch) -> Result<(), Failure> {
     let primary = info.schema.primary()?;
     let allowed = info.properties.get("allow_insert_auto_id").is_some_and(|v| v == "true");
     if !primary.auto_id || allowed || columns.column_by_name(&primary.name).is_none() {

@@ -10,13 +10,13 @@ use elanus_proto::service::{
     ShardReplica,
 };
 
+use super::resource_group::{self, DEFAULT_GROUP};
 use super::{collection, partition};
 use crate::context::{Context, signed};
 use crate::status::{Failure, code};
 
 /// The number of this one node.
 pub const NODE_ID: i64 = 1;
-const RESOURCE_GROUP: &str = "__default_resource_group";
 
 /// Allows reads of the whole collection.
 pub async fn load(
@@ -25,7 +25,7 @@ pub async fn load(
     request: LoadCollectionRequest,
 ) -> Result<(), Failure> {
     let found = collection::find(ctx, database, &request.collection_name, 0)?;
-    check(&found.info(), request.replica_number, &request.resource_groups)?;
+    check(ctx, &found.info(), request.replica_number, &request.resource_groups)?;
     Ok(found.set_loaded(true, Vec::new()).await?)
 }
 
@@ -51,7 +51,7 @@ pub async fn load_partitions(
         return Err(Failure::parameter("failed to load partition, due to no partition specified"));
     }
     check_partitions(&info, "load", &request.partition_names)?;
-    check(&info, request.replica_number, &request.resource_groups)?;
+    check(ctx, &info, request.replica_number, &request.resource_groups)?;
     Ok(found.set_loaded(true, request.partition_names).await?)
 }
 
@@ -131,13 +131,18 @@ pub async fn replicas(
         partition_ids: loaded.map(|p| signed(p.id)).collect(),
         shard_replicas: (0..info.shards).map(shard).collect(),
         node_ids: vec![NODE_ID],
-        resource_group_name: RESOURCE_GROUP.into(),
+        resource_group_name: DEFAULT_GROUP.into(),
         num_outbound_node: Default::default(),
     };
     Ok(GetReplicasResponse { status: None, replicas: vec![replica] })
 }
 
-fn check(info: &CollectionInfo, replicas: i32, groups: &[String]) -> Result<(), Failure> {
+fn check(
+    ctx: &Context,
+    info: &CollectionInfo,
+    replicas: i32,
+    groups: &[String],
+) -> Result<(), Failure> {
     let indexed = |field: &str| info.indexes.iter().any(|i| i.field == field);
     let bare: Vec<&str> =
         info.schema.vector_fields().map(|f| f.name.as_str()).filter(|f| !indexed(f)).collect();
@@ -150,9 +155,9 @@ fn check(info: &CollectionInfo, replicas: i32, groups: &[String]) -> Result<(), 
         );
         return Err(Failure { reason, ..failure });
     }
-    if let Some(group) = groups.iter().find(|g| *g != RESOURCE_GROUP) {
-        let reason = format!("resource group not found[rg={group}]");
-        return Err(Failure::new(code::RESOURCE_GROUP_NOT_FOUND, reason));
+    if let Some(group) = groups.iter().find(|group| *group != DEFAULT_GROUP) {
+        resource_group::require(ctx, group)?;
+        return Err(resource_group::not_enough(group, 0, 1));
     }
     if replicas > 1 {
         let reason = format!(

@@ -1,7 +1,13 @@
-//! Rows by filter, and their count.
+//! Rows by filter, in an order, and what functions make of them.
 
-use arrow::array::RecordBatch;
+mod aggregate;
+mod order;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use elanus_engine::api::{RowOrder, Selection};
+use elanus_engine::core::budget::Reservation;
+use elanus_engine::core::error::Error;
 use elanus_engine::core::schema::CollectionSchema;
 use elanus_proto::schema::field_data::Field;
 use elanus_proto::schema::{DataType, FieldData, LongArray, ScalarField, scalar_field};
@@ -9,21 +15,29 @@ use elanus_proto::service::{QueryRequest, QueryResults};
 
 use super::dml::refuse_namespace;
 use super::names;
+use super::search::iterator::page_of;
 use super::search::outputs::Outputs;
 use super::search::target::Target;
+use super::search::values;
 use crate::context::{Context, signed};
-use crate::convert::params::{Params, result_window};
+use crate::convert::params::{OrderKey, Params, result_window};
 use crate::convert::{internal, invalid, results};
 use crate::status::{Failure, ok_status};
+use aggregate::{Call, Function};
 
 /// The name of the column that counts.
 const COUNT: &str = "count(*)";
 
-/// The functions that an output field may be.
-const AGGREGATES: [&str; 5] = ["count", "sum", "avg", "min", "max"];
+/// What a query asks for beside the filter.
+struct Asked {
+    window: Option<(usize, usize)>,
+    group_by: Vec<String>,
+    calls: Vec<Call>,
+    order: Vec<OrderKey>,
+}
 
 /// The rows that an expression matches, by primary key, so that an iterator can go on behind the last
-/// key it has seen.
+/// key it has seen; or in another order, or groups of them.
 pub async fn query(
     ctx: &Context,
     database: &str,
@@ -32,27 +46,24 @@ pub async fn query(
     refuse_namespace(request.namespace.as_deref())?;
     let name = request.collection_name.clone();
     names::collection(&name, ctx.engine.settings().limits.max_name_bytes)?;
-    let target = Target::open(ctx, database, &name, &request.partition_names)?;
+    let partitions = &request.partition_names;
+    let target = match page_of(&request.query_params, request.guarantee_timestamp)? {
+        Some(page) => Target::open_page(ctx, database, &name, partitions, page)?,
+        None => Target::open(ctx, database, &name, partitions)?,
+    };
+    let target = target.with_clock(&request.query_params)?;
     let params = Params::new(&request.query_params)?;
-    params.refuse(&["order_by_fields", "group_by_fields", "query_iter_last_element_offset"])?;
+    params.refuse(&["query_iter_last_element_offset"])?;
     for flag in ["ignore_growing", "reduce_stop_for_best", "iterator"] {
         params.truth(flag)?;
     }
-    target.check_id(params.integer("collection_id")?)?;
-    let window = window(&params, ctx.engine.settings().limits.max_top_k)?;
-    let counts = asks_for_count(target.schema(), &request.output_fields)?;
+    target.check_id(params.integer("collection_id")?, "may have changed")?;
+    let most = ctx.engine.settings().limits.max_top_k;
+    let asked = asked(&target, &params, &request.output_fields, most)?;
     let select = target.select(&request.expr, request.expr_template_values)?;
-    let (fields_data, output_fields) = if counts {
-        (vec![count(&target, &select, window).await?], vec![COUNT.to_string()])
-    } else {
-        if select.filter.is_none() && window.is_none() {
-            return Err(invalid("empty expression should be used with limit"));
-        }
-        let primary = &target.schema().primary()?.name;
-        let outputs = Outputs::new(target.schema(), &request.output_fields)?.with_first(primary);
-        let batch = rows(&target, &select, window, &outputs).await?;
-        (columns(target.schema(), &batch, &outputs)?, outputs.names)
-    };
+    let (mut fields_data, output_fields) =
+        answer(&target, &select, &asked, &request.output_fields).await?;
+    target.clock.show(&mut fields_data);
     Ok(QueryResults {
         status: Some(ok_status()),
         fields_data,
@@ -64,6 +75,107 @@ pub async fn query(
     })
 }
 
+fn asked(
+    target: &Target,
+    params: &Params,
+    outputs: &[String],
+    most: usize,
+) -> Result<Asked, Failure> {
+    let schema = target.schema();
+    let window = window(params, most)?;
+    let listed = params.text("group_by_fields").unwrap_or_default();
+    let group_by: Vec<String> =
+        listed.split(',').map(|f| f.trim().to_string()).filter(|f| !f.is_empty()).collect();
+    for field in &group_by {
+        aggregate::check_group_field(schema, field)?;
+    }
+    let mut calls = Vec::new();
+    let mut others = Vec::new();
+    for name in outputs {
+        match Call::read(schema, name)? {
+            Some(call) => calls.push(call),
+            None => others.push(name.trim()),
+        }
+    }
+    let groups = !group_by.is_empty() || !calls.is_empty();
+    let foreign = others.iter().find(|name| !group_by.iter().any(|f| f == *name));
+    if let Some(name) = foreign.filter(|_| groups) {
+        return Err(invalid(format!(
+            "output field '{name}' is not allowed: with group by or functions over rows only group \
+             by fields and functions can be output"
+        )));
+    }
+    let order = order::read(target, params, &group_by, &calls, window.is_some())?;
+    Ok(Asked { window, group_by, calls, order })
+}
+
+async fn answer(
+    target: &Target,
+    select: &Selection,
+    asked: &Asked,
+    outputs: &[String],
+) -> Result<(Vec<FieldData>, Vec<String>), Failure> {
+    let only_count = |call: &Call| call.function == Function::Count && call.field.is_none();
+    if asked.group_by.is_empty() && asked.calls.iter().any(only_count) && asked.window.is_some() {
+        return Err(invalid("count entities with pagination is not allowed"));
+    }
+    if asked.group_by.is_empty()
+        && let [call] = asked.calls.as_slice()
+        && only_count(call)
+    {
+        // Counting alone needs no columns.
+        return Ok((vec![count(target, select).await?], vec![COUNT.to_string()]));
+    }
+    if !asked.group_by.is_empty() || !asked.calls.is_empty() {
+        let groups = groups(target, select, asked).await?;
+        return group_columns(target.schema(), &groups, outputs);
+    }
+    if select.filter.is_none() && asked.window.is_none() {
+        return Err(invalid("empty expression should be used with limit"));
+    }
+    let primary = &target.schema().primary()?.name;
+    let outputs = Outputs::new(target.schema(), outputs)?.with_first(primary);
+    let (batch, _memory) = rows(target, select, asked, &outputs).await?;
+    Ok((columns(target.schema(), &batch, &outputs)?, outputs.names))
+}
+
+/// The groups in order, those of the window.
+async fn groups(
+    target: &Target,
+    select: &Selection,
+    asked: &Asked,
+) -> Result<RecordBatch, Failure> {
+    let batch = aggregate::aggregate(target, select, &asked.group_by, &asked.calls).await?;
+    let mut order: Vec<u32> = (0..).take(batch.num_rows()).collect();
+    if !asked.order.is_empty() {
+        let rows = values::ordered_by(&batch, &asked.order)?;
+        order.sort_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
+    }
+    let (offset, limit) = asked.window.unwrap_or((0, usize::MAX));
+    let wanted: UInt32Array = order.into_iter().skip(offset).take(limit).collect::<Vec<_>>().into();
+    take_record_batch(&batch, &wanted).map_err(|e| Error::from(e).into())
+}
+
+/// The columns that were asked for, in that order; without any, the group fields.
+fn group_columns(
+    schema: &CollectionSchema,
+    batch: &RecordBatch,
+    outputs: &[String],
+) -> Result<(Vec<FieldData>, Vec<String>), Failure> {
+    let all = || batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+    let names: Vec<String> = match outputs {
+        [] => all(),
+        _ => outputs.iter().map(|name| name.trim().to_string()).collect(),
+    };
+    let mut fields = Vec::with_capacity(names.len());
+    for name in &names {
+        let column = batch.column_by_name(name);
+        let column = column.ok_or_else(|| internal(format!("column {name} was not made")))?;
+        fields.push(results::computed_to_wire(schema, name, column)?);
+    }
+    Ok((fields, names))
+}
+
 /// Offset and limit, if there is a limit; an offset alone means nothing, as in Milvus.
 fn window(params: &Params, most: usize) -> Result<Option<(usize, usize)>, Failure> {
     match params.integer("limit")? {
@@ -72,43 +184,7 @@ fn window(params: &Params, most: usize) -> Result<Option<(usize, usize)>, Failur
     }
 }
 
-/// Whether the rows are to be counted; other functions over rows are refused.
-fn asks_for_count(schema: &CollectionSchema, outputs: &[String]) -> Result<bool, Failure> {
-    let Some((function, over)) = outputs.iter().find_map(|name| aggregate(name)) else {
-        return Ok(false);
-    };
-    if over == "*" && function != "count" {
-        return Err(invalid(format!("{function}(*) is not supported, only count(*) is allowed")));
-    }
-    if over != "*" && !schema.has_field(over) {
-        return Err(invalid(format!(
-            "target field {over} for aggregation:{function} does not exist"
-        )));
-    }
-    if over != "*" || outputs.len() > 1 {
-        return Err(Failure::unsupported(format!(
-            "of functions over rows only {COUNT} alone is supported, but got {outputs:?}"
-        )));
-    }
-    Ok(true)
-}
-
-/// The function and its argument, if a name is a call of one.
-fn aggregate(name: &str) -> Option<(String, &str)> {
-    let (function, rest) = name.trim().split_once('(')?;
-    let function = function.trim().to_ascii_lowercase();
-    let over = rest.trim_end().strip_suffix(')')?.trim();
-    AGGREGATES.contains(&function.as_str()).then_some((function, over))
-}
-
-async fn count(
-    target: &Target,
-    select: &Selection,
-    window: Option<(usize, usize)>,
-) -> Result<FieldData, Failure> {
-    if window.is_some() {
-        return Err(invalid("count entities with pagination is not allowed"));
-    }
+async fn count(target: &Target, select: &Selection) -> Result<FieldData, Failure> {
     let count = signed(target.snapshot.count(select).await?);
     let data = scalar_field::Data::LongData(LongArray { data: vec![count] });
     Ok(FieldData {
@@ -122,12 +198,18 @@ async fn count(
 async fn rows(
     target: &Target,
     select: &Selection,
-    window: Option<(usize, usize)>,
+    asked: &Asked,
     outputs: &Outputs,
-) -> Result<RecordBatch, Failure> {
-    let (offset, limit) = window.map_or((0, None), |(offset, limit)| (offset, Some(limit)));
-    let rows = target.snapshot.select(select, RowOrder::Key, offset, limit).await?;
-    Ok(target.snapshot.fetch(&rows, &outputs.columns).await?)
+) -> Result<(RecordBatch, Reservation), Failure> {
+    let rows = if asked.order.is_empty() {
+        let (offset, limit) =
+            asked.window.map_or((0, None), |(offset, limit)| (offset, Some(limit)));
+        target.snapshot.select(select, RowOrder::Key, offset, limit).await?
+    } else {
+        order::rows(target, select, &asked.order, asked.window).await?
+    };
+    let memory = target.snapshot.answer_memory(rows.len(), &outputs.columns).await?;
+    Ok((target.snapshot.fetch(&rows, &outputs.columns).await?, memory))
 }
 
 fn columns(
@@ -141,27 +223,4 @@ fn columns(
         results::to_wire(schema, name, array)
     };
     outputs.columns.iter().map(column).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use elanus_engine::core::schema::{DataType as EngineType, FieldSchema};
-
-    #[test]
-    fn counting_is_recognised_and_other_functions_refused() {
-        let schema =
-            CollectionSchema::new(vec![FieldSchema::new("id", EngineType::Int64).primary()]);
-        let ask = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|n| n.to_string()).collect();
-            asks_for_count(&schema, &names).map_err(|f| f.code)
-        };
-        assert_eq!(ask(&["count(*)"]), Ok(true));
-        assert_eq!(ask(&[" COUNT( * ) "]), Ok(true));
-        assert_eq!(ask(&["id", "*"]), Ok(false));
-        assert_eq!(ask(&["count(*)", "id"]), Err(10));
-        assert_eq!(ask(&["sum(id)"]), Err(10));
-        assert_eq!(ask(&["sum(*)"]), Err(1100));
-        assert_eq!(ask(&["min(x)"]), Err(1100));
-    }
 }

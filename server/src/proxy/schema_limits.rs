@@ -6,6 +6,7 @@ use elanus_engine::core::schema::{CollectionSchema, DataType, FieldSchema};
 use elanus_engine::core::settings::LimitSettings;
 
 use super::names;
+use crate::convert::schema::wire_type;
 use crate::status::Failure;
 
 /// Milvus takes no vectors of fewer dimensions.
@@ -63,10 +64,33 @@ fn check_keys(schema: &CollectionSchema) -> Result<(), Failure> {
     if schema.fields.iter().any(|f| f.is_partition_key && f.nullable) {
         return Err(Failure::parameter("partition key field not support nullable"));
     }
+    check_clustering_key(schema)?;
     match schema.fields.iter().find(|f| f.auto_id && !f.is_primary) {
         Some(field) => Err(Failure::parameter(format!(
             "only primary field can speficy AutoID with true, field name = {}",
             field.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_clustering_key(schema: &CollectionSchema) -> Result<(), Failure> {
+    let mut keys = schema.fields.iter().filter(|f| f.is_clustering_key);
+    let Some(key) = keys.next() else { return Ok(()) };
+    let kind = &key.data_type;
+    let orders = kind.is_integer()
+        || matches!(kind, DataType::Float | DataType::Double | DataType::VarChar { .. });
+    if !orders {
+        let kind = wire_type(kind).as_str_name();
+        return Err(Failure::parameter(format!(
+            "clustering key field {} has unsupported data type {kind}",
+            key.name
+        )));
+    }
+    match keys.next() {
+        Some(second) => Err(Failure::parameter(format!(
+            "there are more than one clustering key, field name = {}, {}",
+            key.name, second.name
         ))),
         None => Ok(()),
     }
@@ -107,7 +131,11 @@ fn check_type(field: &str, data_type: &DataType, limits: &LimitSettings) -> Resu
         | DataType::Int64
         | DataType::Float
         | DataType::Double
-        | DataType::Json => {}
+        | DataType::Text
+        | DataType::Json
+        | DataType::Timestamptz
+        | DataType::Geometry
+        | DataType::SparseFloatVector => {}
     }
     Ok(())
 }

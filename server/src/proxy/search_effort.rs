@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use elanus_engine::api::Effort;
 use serde_json::Value;
 
-use super::index_params::kinds::{self, IndexKind, Knob};
+use super::index_params::kinds::{self, IndexKind, Knob, Vectors};
 use super::index_params::rules::{self, Read};
 use super::index_params::value::Fault;
 use super::index_params::{AUTO, Params};
@@ -52,8 +52,8 @@ pub enum Mode {
 pub struct Asked<'a> {
     /// Parameters of the field's index; `None` without one.
     pub index: Option<&'a Params>,
-    /// Whether the field's vectors are bits.
-    pub binary: bool,
+    /// The field's vectors.
+    pub vectors: Vectors,
     /// Parameters of the search.
     pub search: &'a RawParams,
     /// Results of each query, skipped ones included.
@@ -72,7 +72,7 @@ pub struct Asked<'a> {
 pub fn effort(asked: &Asked<'_>) -> Result<Effort, Failure> {
     let Some(params) = asked.index else { return Ok(Effort::DEFAULT) };
     let name = params.get("index_type").map_or(AUTO, String::as_str);
-    let Some(kind) = kinds::named(name, asked.binary) else { return Ok(Effort::DEFAULT) };
+    let Some(kind) = kinds::named(name, asked.vectors) else { return Ok(Effort::DEFAULT) };
     let read = check(kind, asked).map_err(|fault| {
         let what = if asked.mode == Mode::Range { "range search" } else { "search" };
         let reason = format!("failed to {what}: {}: {}", fault.status, fault.why);

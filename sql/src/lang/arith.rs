@@ -104,6 +104,20 @@ impl Calc {
         }
     }
 
+    /// Adds the paths that its leaves read of JSON; `false` if one reads something else.
+    fn gather_paths(&self, paths: &mut Vec<Vec<Step>>) -> bool {
+        match self {
+            Self::Const(_) => true,
+            Self::Leaf(_, Leaf::Json(path) | Leaf::JsonLength(path)) => {
+                paths.push(path.clone());
+                true
+            }
+            Self::Leaf(..) => false,
+            Self::Signed(_, x) => x.gather_paths(paths),
+            Self::Binary(_, x, y) => x.gather_paths(paths) && y.gather_paths(paths),
+        }
+    }
+
     fn evaluate(&self, args: &[ArrayRef]) -> Result<Numbers> {
         match self {
             Self::Const(number) => Ok(Numbers::Const(*number)),
@@ -342,6 +356,12 @@ struct Comparison {
 impl Kernel for Comparison {
     fn output(&self) -> DataType {
         DataType::Boolean
+    }
+
+    fn json_paths(&self) -> Option<Vec<Vec<Step>>> {
+        let mut paths = Vec::new();
+        let known = self.left.gather_paths(&mut paths) && self.right.gather_paths(&mut paths);
+        known.then_some(paths)
     }
 
     fn run(&self, args: &[ArrayRef], rows: usize) -> Result<ArrayRef> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::{DataType as ArrowType, Float64Type, Int64Type};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::Expr;
 use elanus_engine::core::schema::DataType;
 
@@ -79,8 +79,9 @@ impl Key {
     }
 }
 
+/// A question with its constants.
 #[derive(Debug)]
-struct Asking {
+pub(super) struct Asking {
     question: Question,
     values: Vec<Key>,
 }
@@ -106,6 +107,18 @@ impl Kernel for Asking {
 }
 
 impl Asking {
+    /// Of a question for any of some values: these, none inside if they are not all known as constants.
+    pub fn wanted_any(&self) -> Option<Option<Vec<ScalarValue>>> {
+        let constant = |key: &Key| match key {
+            Key::Bool(v) => Some(ScalarValue::Boolean(Some(*v))),
+            Key::Int(v) => Some(ScalarValue::Int64(Some(*v))),
+            Key::Float(bits) => Some(ScalarValue::Float64(Some(f64::from_bits(*bits)))),
+            Key::Text(v) => Some(ScalarValue::Utf8(Some(v.clone()))),
+            Key::Nothing => None,
+        };
+        (self.question == Question::Any).then(|| self.values.iter().map(constant).collect())
+    }
+
     /// For each element the place among the values of the first that it equals.
     fn ids(&self, elements: &ArrayRef) -> Result<Vec<Option<usize>>> {
         if let Some(texts) = elements.as_string_opt::<i32>() {

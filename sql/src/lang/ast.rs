@@ -24,6 +24,10 @@ pub(crate) enum Kind {
     Float(f64),
     /// `"text"`.
     Text(String),
+    /// `iso "2025-01-01T00:00:00Z"`.
+    Moment(String),
+    /// `interval "P1D"`.
+    Interval(String),
     /// `[1, 2]`.
     List(Vec<Node>),
     /// `{name}`.

@@ -15,6 +15,8 @@ use super::arith::{Arith, Leaf};
 use super::array::{Question, ask};
 use super::ast::Node;
 use super::fault::{Fault, Outcome};
+use super::geometry;
+use super::sample;
 use super::translate::{Meaning, Translator, type_name};
 use super::udf::{self, Kernel};
 use super::value::Value;
@@ -30,27 +32,12 @@ const KNOWN: [&str; 7] = [
     "array_length",
 ];
 
-/// Functions that Milvus has besides.
-const MILVUS_ONLY: [&str; 18] = [
-    "text_match",
-    "text_match_fuzzy",
-    "phrase_match",
-    "random_sample",
-    "element_filter",
-    "match_any",
-    "match_all",
-    "match_least",
-    "match_most",
-    "match_exact",
-    "st_equals",
-    "st_touches",
-    "st_overlaps",
-    "st_crosses",
-    "st_contains",
-    "st_intersects",
-    "st_within",
-    "st_dwithin",
-];
+/// Milvus's functions that search text by words.
+const TEXT: [&str; 3] = ["text_match", "text_match_fuzzy", "phrase_match"];
+
+/// Milvus's functions over struct arrays.
+const STRUCTS: [&str; 6] =
+    ["element_filter", "match_any", "match_all", "match_least", "match_most", "match_exact"];
 
 /// Which of the three `contains` it is.
 #[derive(Clone, Copy, PartialEq)]
@@ -78,9 +65,18 @@ impl Translator<'_> {
             "json_contains_all" | "array_contains_all" => self.contains(name, args, Contains::All),
             "json_contains_any" | "array_contains_any" => self.contains(name, args, Contains::Any),
             "array_length" => self.array_length(node, args),
-            name if MILVUS_ONLY.contains(&name) || name == "st_isvalid" => {
-                Err(Fault::unsupported(format!("function {name} is not supported")))
-            }
+            name if geometry::NAMES.contains(&name) => self.shape_call(node, name, args),
+            sample::NAME => Err(Fault::at(
+                node.start,
+                "random sample expression can only be the last expression in the logical and \
+                 expression",
+            )),
+            name if TEXT.contains(&name) => Err(Fault::unsupported(format!(
+                "function {name} is not supported yet: text fields have no index of words"
+            ))),
+            name if STRUCTS.contains(&name) => Err(Fault::unsupported(format!(
+                "function {name} is not supported yet: there are no struct array fields"
+            ))),
             name => {
                 let hint = nearest_name(name, KNOWN.into_iter())
                     .map(|near| format!("; did you mean {near}?"))
@@ -205,7 +201,7 @@ impl Translator<'_> {
     /// The text that a pattern is held against.
     fn text_of(&self, operation: &str, value: &Node) -> Outcome<Expr> {
         match self.meaning(value)? {
-            Meaning::Scalar(expr, DataType::VarChar { .. }) => Ok(expr),
+            Meaning::Scalar(expr, t) if t.is_text() => Ok(expr),
             Meaning::Json(place) => Ok(place.text()),
             Meaning::Array(..) => Err(Fault::new("can not comparisons array fields directly")),
             Meaning::Scalar(..) | Meaning::Vector(..) => Err(Fault::new(format!(
@@ -233,6 +229,7 @@ fn check_elements(name: &str, element: &DataType, values: &[Value]) -> Outcome<(
     let fits = |value: &Value| match element {
         DataType::Bool => matches!(value, Value::Bool(_)),
         DataType::VarChar { .. } => matches!(value, Value::Text(_)),
+        DataType::Timestamptz => matches!(value, Value::Moment(_)),
         _ => value.number().is_some(),
     };
     match values.iter().find(|v| !fits(v)) {

@@ -11,6 +11,7 @@ use super::arith::Arith;
 use super::ast::{CompareOp, Node};
 use super::fault::{Fault, Outcome};
 use super::json::Place;
+use super::moment;
 use super::number::Number;
 use super::translate::{Meaning, Translator, json_number, type_name};
 use super::value::Value;
@@ -22,11 +23,7 @@ pub(super) fn compare(
     left: Meaning,
     right: Meaning,
 ) -> Outcome<Meaning> {
-    let wrong = Fault::new(format!(
-        "comparisons between {} and {} are not supported",
-        left.type_name(),
-        right.type_name()
-    ));
+    let wrong = wrong(text, &left, &right);
     let truth = match (left, right) {
         (Meaning::Const(a), Meaning::Const(b)) => {
             return constants(text, op, &a, &b).map(|b| Meaning::Const(Value::Bool(b)));
@@ -52,6 +49,19 @@ pub(super) fn compare(
     Ok(Meaning::Truth(truth))
 }
 
+/// The error for sides that do not compare.
+fn wrong(text: &str, left: &Meaning, right: &Meaning) -> Fault {
+    let moment = |side: &Meaning| matches!(side, Meaning::Const(Value::Moment(_)));
+    if moment(left) || moment(right) {
+        return Fault::new(format!("only a timestamptz datatype compares with a moment: {text}"));
+    }
+    Fault::new(format!(
+        "comparisons between {} and {} are not supported",
+        left.type_name(),
+        right.type_name()
+    ))
+}
+
 fn constants(text: &str, op: CompareOp, a: &Value, b: &Value) -> Outcome<bool> {
     a.compare(b).map(|order| op.holds(order)).ok_or_else(|| {
         Fault::new(format!(
@@ -65,6 +75,7 @@ fn against_constant(op: CompareOp, left: Meaning, value: &Value, wrong: Fault) -
         Meaning::Scalar(expr, t) => scalar(op, expr, &t, value).ok_or(wrong),
         Meaning::Json(place) => json(op, place, value, wrong),
         Meaning::Array(expr, element) => array(op, expr, &element, value, wrong),
+        Meaning::Moment(expr, interval) => moment::compare(op, expr, interval, value),
         Meaning::Calc(arith) => match value.number() {
             Some(number) => Ok(arith.compare(op, Arith::constant(number))),
             None => Err(wrong),
@@ -73,7 +84,7 @@ fn against_constant(op: CompareOp, left: Meaning, value: &Value, wrong: Fault) -
             Value::Bool(v) => Ok(plain(expr, op, lit(*v))),
             _ => Err(wrong),
         },
-        Meaning::Vector(..) | Meaning::Const(_) => Err(wrong),
+        Meaning::Vector(..) | Meaning::Const(_) | Meaning::Interval(_) => Err(wrong),
     }
 }
 
@@ -85,9 +96,12 @@ fn columns(
     wrong: Fault,
 ) -> Outcome<Expr> {
     let is_float = |t: &DataType| matches!(t, DataType::Float | DataType::Double);
-    let is_text = |t: &DataType| matches!(t, DataType::VarChar { .. });
+    let is_moment = |t: &DataType| *t == DataType::Timestamptz;
     let both = |test: &dyn Fn(&DataType) -> bool| test(at) && test(bt);
-    if both(&|t| t.is_integer()) || both(&is_text) || both(&|t| *t == DataType::Bool) {
+    if both(&|t| t.is_integer()) || both(&DataType::is_text) || both(&is_moment) {
+        return Ok(plain(a, op, b));
+    }
+    if both(&|t| *t == DataType::Bool) {
         return Ok(plain(a, op, b));
     }
     if !both(&|t| t.is_integer() || is_float(t)) {
@@ -130,7 +144,7 @@ fn json(op: CompareOp, place: Place, value: &Value, wrong: Fault) -> Outcome<Exp
             CompareOp::Ne => Ok(not(place.equals_list(list))),
             _ => Err(wrong),
         },
-        Value::Json(_) => Err(wrong),
+        Value::Json(_) | Value::Moment(_) => Err(wrong),
         Value::Int(_) | Value::Float(_) => match value.number() {
             Some(number) => Ok(json_number(place).compare(op, Arith::constant(number))),
             None => Err(wrong),
@@ -154,7 +168,8 @@ fn scalar(op: CompareOp, expr: Expr, t: &DataType, value: &Value) -> Option<Expr
 fn literal(t: &DataType, value: &Value) -> Option<Option<ScalarValue>> {
     Some(match (t, value) {
         (DataType::Bool, Value::Bool(v)) => Some(ScalarValue::Boolean(Some(*v))),
-        (DataType::VarChar { .. }, Value::Text(v)) => Some(ScalarValue::Utf8(Some(v.clone()))),
+        (t, Value::Text(v)) if t.is_text() => Some(ScalarValue::Utf8(Some(v.clone()))),
+        (DataType::Timestamptz, Value::Moment(v)) => Some(moment::literal(*v)),
         (DataType::Float | DataType::Double, v) => Some(float_literal(t, v.number()?.as_f64())),
         (t, Value::Int(v)) if t.is_integer() => int_literal(t, (*v).into()),
         _ => return None,
@@ -234,7 +249,7 @@ fn same_for_all(expr: Expr, answer: bool) -> Expr {
     if answer { or(expr.is_not_null(), unknown) } else { and(expr.is_null(), unknown) }
 }
 
-fn plain(left: Expr, op: CompareOp, right: Expr) -> Expr {
+pub(super) fn plain(left: Expr, op: CompareOp, right: Expr) -> Expr {
     let op = match op {
         CompareOp::Lt => Operator::Lt,
         CompareOp::Le => Operator::LtEq,

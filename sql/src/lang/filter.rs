@@ -1,7 +1,7 @@
 //! A filter that is ready to run.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute;
@@ -14,14 +14,16 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use elanus_engine::core::error::{Error, Result, Subject};
-use elanus_engine::core::filter::{RowFilter, UnitStats};
+use elanus_engine::core::filter::{FilterNode, RowFilter, UnitStats};
 use elanus_engine::core::schema::CollectionSchema;
+use elanus_engine::core::timestamptz::Zone;
 
 use super::fault::Fault;
-use super::parser;
 use super::prune::Pruner;
+use super::sample::{self, Sampler};
 use super::template::TemplateValue;
 use super::translate::Translator;
+use super::{parser, parts};
 
 /// Which rows of a collection are meant: compiled once, run on any number of batches.
 #[derive(Debug, Clone)]
@@ -32,6 +34,12 @@ pub struct Filter {
     columns: Vec<String>,
     compiled: Arc<dyn PhysicalExpr>,
     pruner: Option<Pruner>,
+    /// For taking it apart when an index asks for that.
+    simple: Expr,
+    schema: SchemaRef,
+    parts: OnceLock<Option<Arc<FilterNode>>>,
+    /// What matches is thinned out.
+    sampler: Option<Sampler>,
 }
 
 impl Filter {
@@ -41,11 +49,22 @@ impl Filter {
         schema: &CollectionSchema,
         templates: &HashMap<String, TemplateValue>,
     ) -> Result<Self> {
-        let translator = Translator { text, schema, templates };
-        let expr = parser::parse(text)
-            .and_then(|node| translator.filter(&node))
+        Self::read(Zone::default(), text, schema, templates)
+    }
+
+    fn read(
+        zone: Zone,
+        text: &str,
+        schema: &CollectionSchema,
+        templates: &HashMap<String, TemplateValue>,
+    ) -> Result<Self> {
+        let translator = Translator { text, schema, templates, zone };
+        let (expr, sampler) = parser::parse(text)
+            .and_then(|node| sample::split(node, &translator))
+            .and_then(|(node, sampler)| Ok((translator.filter(&node)?, sampler)))
             .map_err(|fault| fault.into_error(text))?;
         Self::compile(text.trim().to_owned(), expr, schema)
+            .map(|filter| Self { sampler, ..filter })
             .map_err(|why| Fault::new(short(&why)).into_error(text))
     }
 
@@ -55,10 +74,20 @@ impl Filter {
         schema: &CollectionSchema,
         templates: &HashMap<String, TemplateValue>,
     ) -> Result<Option<Self>> {
+        Self::parse_in(Zone::default(), text, schema, templates)
+    }
+
+    /// Like [`Self::parse_optional`], with moments that name no offset in a time zone.
+    pub fn parse_in(
+        zone: Zone,
+        text: &str,
+        schema: &CollectionSchema,
+        templates: &HashMap<String, TemplateValue>,
+    ) -> Result<Option<Self>> {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        Self::parse(text, schema, templates).map(Some)
+        Self::read(zone, text, schema, templates).map(Some)
     }
 
     /// Takes a condition from SQL. Columns may be qualified by a table's name.
@@ -86,6 +115,20 @@ impl Filter {
         // All columns at first: the simplifier may well drop some.
         let all = schema.to_arrow();
         let simple = simplify(expr.clone(), &all)?;
+        Self::build(text, expr, simple, all)
+    }
+
+    /// A part of a simplified condition over columns of a schema.
+    pub(super) fn of_simple(simple: &Expr, all: &SchemaRef) -> Result<Self, DataFusionError> {
+        Self::build(simple.to_string(), simple.clone(), simple.clone(), all.clone())
+    }
+
+    fn build(
+        text: String,
+        expr: Expr,
+        simple: Expr,
+        all: SchemaRef,
+    ) -> Result<Self, DataFusionError> {
         let needed = needed_columns(&simple, &all);
         let columns = needed.fields().iter().map(|f| f.name().clone()).collect();
         let df_schema = DFSchema::try_from(needed.clone())?;
@@ -99,7 +142,18 @@ impl Filter {
             }
         }
         let pruner = Pruner::new(compiled.clone(), needed);
-        Ok(Self { text, expr, columns, compiled, pruner })
+        let parts = OnceLock::new();
+        Ok(Self {
+            text,
+            expr,
+            columns,
+            compiled,
+            pruner,
+            sampler: None,
+            simple,
+            schema: all,
+            parts,
+        })
     }
 }
 
@@ -134,10 +188,23 @@ impl RowFilter for Filter {
         if *result.data_type() == DataType::Null {
             return Ok(BooleanArray::new_null(result.len()));
         }
-        match result.as_boolean_opt() {
-            Some(truth) => Ok(truth.clone()),
-            None => Ok(compute::cast(&result, &DataType::Boolean)?.as_boolean().clone()),
+        let truth = match result.as_boolean_opt() {
+            Some(truth) => truth.clone(),
+            None => compute::cast(&result, &DataType::Boolean)?.as_boolean().clone(),
+        };
+        Ok(match &self.sampler {
+            Some(sampler) => sampler.thin(&truth),
+            None => truth,
+        })
+    }
+
+    fn parts(&self) -> Option<Arc<FilterNode>> {
+        if self.sampler.is_some() {
+            return None;
         }
+        // What cannot be taken apart is evaluated as it is.
+        let apart = || parts::take_apart(&self.simple, &self.schema).ok().map(Arc::new);
+        self.parts.get_or_init(apart).clone()
     }
 
     fn may_match(&self, units: &[&UnitStats]) -> Vec<bool> {

@@ -106,6 +106,10 @@ impl Kernel for TextAt {
         DataType::Utf8
     }
 
+    fn json_paths(&self) -> Option<Vec<Vec<Step>>> {
+        Some(vec![self.0.clone()])
+    }
+
     fn run(&self, args: &[ArrayRef], _: usize) -> Result<ArrayRef> {
         let texts = argument(args)?;
         let found = texts.iter().map(|row| match find_present(row?, &self.0)? {
@@ -125,6 +129,10 @@ struct TestAt {
 impl Kernel for TestAt {
     fn output(&self) -> DataType {
         DataType::Boolean
+    }
+
+    fn json_paths(&self) -> Option<Vec<Vec<Step>>> {
+        Some(vec![self.path.clone()])
     }
 
     fn run(&self, args: &[ArrayRef], _: usize) -> Result<ArrayRef> {

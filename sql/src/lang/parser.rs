@@ -296,11 +296,11 @@ impl Parser<'_> {
         if let Some(value) = constant {
             return self.node(start, 0, Kind::Bool(value));
         }
-        if matches!(word.as_str(), "interval" | "INTERVAL" | "iso" | "ISO")
-            && matches!(self.peek(), Token::Text(_))
+        if let Token::Text(text) = self.peek().clone()
+            && let Some(kind) = time(&word, text)
         {
-            let what = "times (iso \"…\" and interval \"…\") are not supported yet";
-            return Err(Fault { position: Some(start), ..Fault::unsupported(what) });
+            self.at += 1;
+            return self.node(start, 0, kind);
         }
         if self.is_punct("(") {
             return self.call(start, word.to_ascii_lowercase());
@@ -370,6 +370,15 @@ impl Parser<'_> {
             }
         }
         Ok(items)
+    }
+}
+
+/// A moment or an interval.
+fn time(word: &str, text: String) -> Option<Kind> {
+    match word {
+        "iso" | "ISO" => Some(Kind::Moment(text)),
+        "interval" | "INTERVAL" => Some(Kind::Interval(text)),
+        _ => None,
     }
 }
 

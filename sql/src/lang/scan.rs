@@ -27,6 +27,11 @@ pub(crate) enum Json<'a> {
 
 /// The value at a path, `None` where there is none.
 pub(crate) fn find<'a>(text: &'a str, path: &[Step]) -> Option<Json<'a>> {
+    read(place(text, path)?)
+}
+
+/// The text from the value at a path on.
+fn place<'a>(text: &'a str, path: &[Step]) -> Option<&'a str> {
     let mut at = trim(text);
     for step in path {
         at = match (at.as_bytes().first()?, step) {
@@ -37,7 +42,13 @@ pub(crate) fn find<'a>(text: &'a str, path: &[Step]) -> Option<Json<'a>> {
             _ => return None,
         };
     }
-    read(at)
+    Some(at)
+}
+
+/// The text of the value at a path, `None` where there is none.
+pub(crate) fn find_raw<'a>(text: &'a str, path: &[Step]) -> Option<&'a str> {
+    let at = place(text, path)?;
+    at.get(..value_length(at)?)
 }
 
 /// Like [`find`], but with `null` the same as nothing.

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use datafusion::functions_nested::expr_fn::array_element;
 use datafusion::logical_expr::{Expr, and, ident, lit, not, or};
 use elanus_engine::core::schema::{CollectionSchema, DYNAMIC_FIELD, DataType};
+use elanus_engine::core::timestamptz::Zone;
 
 use super::arith::{Arith, Leaf};
 use super::ast::{ArithOp, Kind, Node, Sign, Step};
 use super::compare;
 use super::fault::{Fault, Outcome};
 use super::json::Place;
+use super::moment::{self, Interval};
 use super::template::{self, TemplateValue};
 use super::value::Value;
 
@@ -29,6 +31,10 @@ pub(super) enum Meaning {
     Vector(Expr, DataType),
     /// A calculated number.
     Calc(Arith),
+    /// A span of time.
+    Interval(Interval),
+    /// A moment so much later than a column's.
+    Moment(Expr, Interval),
     /// True, false or null.
     Truth(Expr),
 }
@@ -44,6 +50,8 @@ impl Meaning {
             Self::Calc(arith) if arith.fractional => "Double".to_owned(),
             Self::Calc(_) => "Int64".to_owned(),
             Self::Truth(_) => "Bool".to_owned(),
+            Self::Interval(_) => "Interval".to_owned(),
+            Self::Moment(..) => "Timestamptz".to_owned(),
         }
     }
 
@@ -98,6 +106,8 @@ pub(super) struct Translator<'a> {
     pub schema: &'a CollectionSchema,
     /// Values for the places `{name}`.
     pub templates: &'a HashMap<String, TemplateValue>,
+    /// Where moments that name no offset are.
+    pub zone: Zone,
 }
 
 impl Translator<'_> {
@@ -123,6 +133,10 @@ impl Translator<'_> {
             Kind::Int(v) => Meaning::Const(Value::Int(*v)),
             Kind::Float(v) => Meaning::Const(Value::Float(*v)),
             Kind::Text(v) => Meaning::Const(Value::Text(v.clone())),
+            Kind::Moment(text) => {
+                Meaning::Const(Value::Moment(self.zone.parse(text).map_err(Fault::new)?))
+            }
+            Kind::Interval(text) => Meaning::Interval(Interval::read(text)?),
             Kind::List(items) => Meaning::Const(Value::List(self.constants(items)?)),
             Kind::Template(name) => Meaning::Const(template::fill(name, self.templates)?),
             Kind::Field(name, path) => return self.field(name, path),
@@ -167,12 +181,13 @@ impl Translator<'_> {
         }
         let field = match self.schema.field(name) {
             Ok(field) => field,
-            Err(_) if self.schema.enable_dynamic_field => return Ok(dynamic(name, path)),
             Err(_) if name.eq_ignore_ascii_case("null") => {
-                return Err(Fault::new(format!(
-                    "field {name} not exist; a test for null is written 'is null'"
-                )));
+                return Err(Fault::new(
+                    "NULL literal is not supported in expressions; use '<field> is null' or \
+                     '<field> is not null' instead",
+                ));
             }
+            Err(_) if self.schema.enable_dynamic_field => return Ok(dynamic(name, path)),
             Err(error) => return Err(Fault::new(error.message())),
         };
         let column = ident(name);
@@ -241,7 +256,12 @@ impl Translator<'_> {
     }
 
     fn arith(&self, node: &Node, op: ArithOp, left: &Node, right: &Node) -> Outcome<Meaning> {
-        let (l, r) = (self.meaning(left)?, self.meaning(right)?);
+        let (l, r) = match (self.meaning(left)?, self.meaning(right)?) {
+            (Meaning::Scalar(expr, DataType::Timestamptz), Meaning::Interval(interval)) => {
+                return moment::shifted(expr, op, interval);
+            }
+            sides => sides,
+        };
         if let (Meaning::Const(a), Meaning::Const(b)) = (&l, &r) {
             return fold(op, a, b).map(Meaning::Const);
         }

@@ -1,5 +1,6 @@
 //! The frame around functions that DataFusion calls for us.
 
+use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -11,10 +12,17 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::ast::Step;
+
 /// What one of our functions does to whole columns. It holds its constants (paths, literals).
-pub(crate) trait Kernel: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Kernel: Any + fmt::Debug + Send + Sync {
     /// The type of the result.
     fn output(&self) -> DataType;
+
+    /// The paths that it reads of JSON arguments; none if it reads them whole, or not as JSON.
+    fn json_paths(&self) -> Option<Vec<Vec<Step>>> {
+        None
+    }
 
     /// One result for each of the `rows` rows; every argument has that many.
     fn run(&self, args: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
@@ -27,12 +35,13 @@ pub(crate) fn call(label: String, kernel: impl Kernel, args: Vec<Expr>) -> Expr 
     ScalarUDF::new_from_impl(function).call(args)
 }
 
+/// A kernel as a function of DataFusion's.
 #[derive(Debug)]
-struct Function {
+pub(super) struct Function {
     /// The name with all constants, as EXPLAIN shows it.
     label: String,
     signature: Signature,
-    kernel: Arc<dyn Kernel>,
+    pub(super) kernel: Arc<dyn Kernel>,
 }
 
 impl PartialEq for Function {

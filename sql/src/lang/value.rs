@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use elanus_engine::core::timestamptz::utc_text;
+
 use super::number::Number;
 use super::template::TemplateValue;
 
@@ -16,6 +18,8 @@ pub(crate) enum Value {
     Float(f64),
     /// Text.
     Text(String),
+    /// A moment: microseconds since 1970.
+    Moment(i64),
     /// A list.
     List(Vec<Value>),
     /// A JSON object or null, only from a template.
@@ -47,6 +51,7 @@ impl Value {
             Self::Int(_) => "Int64",
             Self::Float(_) => "Double",
             Self::Text(_) => "VarChar",
+            Self::Moment(_) => "Timestamptz",
             Self::List(_) => "Array",
             Self::Json(_) => "JSON",
         }
@@ -59,6 +64,7 @@ impl Value {
             Self::Int(v) => format!("int64_val:{v}"),
             Self::Float(v) => format!("float_val:{v}"),
             Self::Text(v) => format!("string_val:{v:?}"),
+            Self::Moment(v) => format!("int64_val:{v}"),
             Self::List(_) => format!("array_val:{self}"),
             Self::Json(v) => format!("json_val:{v}"),
         }
@@ -69,6 +75,7 @@ impl Value {
         match (self, other) {
             (Self::Bool(a), Self::Bool(b)) => Some(Some(a.cmp(b))),
             (Self::Text(a), Self::Text(b)) => Some(Some(a.cmp(b))),
+            (Self::Moment(a), Self::Moment(b)) => Some(Some(a.cmp(b))),
             (a, b) => Some(a.number()?.compare(b.number()?)),
         }
     }
@@ -82,6 +89,7 @@ impl std::fmt::Display for Value {
             // Debug keeps the point of 1.0, which tells it from the integer.
             Self::Float(v) => write!(f, "{v:?}"),
             Self::Text(v) => write!(f, "{v:?}"),
+            Self::Moment(v) => f.write_str(&utc_text(*v)),
             Self::Json(v) => write!(f, "{v}"),
             Self::List(values) => {
                 f.write_str("[")?;

@@ -57,7 +57,7 @@ impl Distance {
     pub(super) fn query(&self, data_type: &DataType) -> Queries {
         match &self.query {
             Queries::Dense(q) => q.iter().map(|q| rounded(data_type, q)).collect::<Vec<_>>().into(),
-            Queries::Binary(q) => q.clone().into(),
+            other => other.clone(),
         }
     }
 }

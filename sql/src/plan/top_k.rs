@@ -37,6 +37,8 @@ pub struct VectorTopKExec {
     distance: Distance,
     /// The filter as text.
     filter: Option<String>,
+    /// Indexes that serve the filter.
+    indexes: Vec<String>,
     /// Columns that are fetched.
     columns: Vec<String>,
     /// Whether the distance follows as the last column.
@@ -68,6 +70,7 @@ impl VectorTopKExec {
             request,
             distance,
             filter: scan.filter().map(ToString::to_string),
+            indexes: scan.indexes(),
             columns: schema.fields().iter().map(|f| f.name().clone()).collect(),
             gives_distance: false,
             whole: true,
@@ -174,12 +177,13 @@ impl DisplayAs for VectorTopKExec {
         let units = self.snapshot.prune(&self.request.select).len();
         write!(
             f,
-            "VectorTopKExec: field={}, metric={}, k={}, filter={}, collection={}, columns=[{}], \
-             units={units}, pruned_units={}, effort={}",
+            "VectorTopKExec: field={}, metric={}, k={}, filter={}, indexes=[{}], collection={}, \
+             columns=[{}], units={units}, pruned_units={}, effort={}",
             self.distance.field,
             self.distance.measure.metric().name(),
             self.request.top_k,
             self.filter.as_deref().unwrap_or("none"),
+            self.indexes.join(", "),
             self.snapshot.info().name,
             self.columns.join(", "),
             self.snapshot.units().saturating_sub(units),

@@ -10,7 +10,7 @@ use datafusion::common::Result;
 use elanus_engine::api::{Engine, Snapshot};
 use elanus_engine::core::error::{Error, ErrorKind};
 
-use super::CollectionTable;
+use super::{CollectionTable, past};
 use crate::error::to_datafusion;
 
 /// Name of the one catalog.
@@ -115,6 +115,17 @@ impl Database {
     }
 }
 
+impl Database {
+    /// The table as of a moment.
+    async fn find_past(&self, name: &str, when: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(table) = self.find(name)? else { return Ok(None) };
+        let when = past::parse(when).map_err(to_datafusion)?;
+        let snapshot = table.collection().as_of(&when).await.map_err(to_datafusion)?;
+        let table = CollectionTable::new(table.collection().clone(), snapshot, table.max_top_k());
+        Ok(Some(Arc::new(table.as_past())))
+    }
+}
+
 #[async_trait]
 impl SchemaProvider for Database {
     fn owner_name(&self) -> Option<&str> {
@@ -130,10 +141,14 @@ impl SchemaProvider for Database {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some((name, when)) = past::split(name) {
+            return self.find_past(name, when).await;
+        }
         Ok(self.find(name)?.map(|table| Arc::new(table) as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {
+        let name = past::split(name).map_or(name, |(name, _)| name);
         self.catalog.engine.collection(&self.name, name).is_ok()
     }
 }

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod insert;
+pub(crate) mod past;
 mod scan;
 mod table;
 

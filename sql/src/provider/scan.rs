@@ -103,6 +103,12 @@ impl ScanExec {
         self.filter.as_deref()
     }
 
+    /// The indexes that serve the filter.
+    pub(crate) fn indexes(&self) -> Vec<String> {
+        let filter = self.selection.filter.as_deref();
+        filter.map(|filter| self.snapshot.serving_indexes(filter)).unwrap_or_default()
+    }
+
     /// The parts of the filter, all of which must be true.
     pub(crate) fn conjuncts(&self) -> &[Expr] {
         &self.conjuncts
@@ -231,7 +237,7 @@ impl DisplayAs for ScanExec {
             self.columns.join(", ")
         )?;
         if let Some(filter) = &self.filter {
-            write!(f, ", filter={filter}")?;
+            write!(f, ", filter={filter}, indexes=[{}]", self.indexes().join(", "))?;
         }
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;

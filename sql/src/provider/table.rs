@@ -26,13 +26,31 @@ pub struct CollectionTable {
     snapshot: Snapshot,
     schema: SchemaRef,
     max_top_k: usize,
+    past: bool,
 }
 
 impl CollectionTable {
     /// Reads from the snapshot, writes to the collection. `max_top_k`: longer searches are scans.
     pub fn new(collection: Collection, snapshot: Snapshot, max_top_k: usize) -> Self {
         let schema = snapshot.schema().to_arrow();
-        Self { collection, snapshot, schema, max_top_k }
+        Self { collection, snapshot, schema, max_top_k, past: false }
+    }
+
+    /// One that reads a moment of the past: nothing can be written to it.
+    pub fn as_past(self) -> Self {
+        Self { past: true, ..self }
+    }
+
+    /// Refuses a write to the past.
+    pub(crate) fn refuse_past(&self) -> elanus_engine::core::error::Result<()> {
+        if self.past {
+            return Err(Error::invalid(
+                Subject::Expression,
+                "the past cannot be written: leave AS OF out, or make a table with \
+                 CREATE TABLE new CLONE old AS OF VERSION n",
+            ));
+        }
+        Ok(())
     }
 
     /// The collection.
@@ -131,6 +149,7 @@ impl TableProvider for CollectionTable {
         input: Arc<dyn ExecutionPlan>,
         insert_op: InsertOp,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.refuse_past().map_err(to_datafusion)?;
         let upsert = match insert_op {
             InsertOp::Append => false,
             InsertOp::Replace => true,

@@ -35,6 +35,7 @@ pub(super) async fn run(state: &SessionState, dml: &DmlStatement) -> Result<u64>
             format!("rows of {} cannot be deleted: it is no collection", dml.table_name),
         ));
     };
+    table.refuse_past()?;
     let collection = table.collection();
     match state.optimize(&dml.input).map_err(from_datafusion)? {
         LogicalPlan::EmptyRelation(_) => Ok(0),

@@ -1,6 +1,7 @@
 //! Runs SQL text.
 
 mod delete;
+mod past;
 mod refuse;
 mod statement;
 mod stream;
@@ -39,7 +40,9 @@ const MOST_PARTITIONS: usize = 8;
 /// Each statement sees one snapshot of each collection it reads. Besides queries there are
 /// `INSERT INTO`, `REPLACE INTO` (an upsert), `DELETE FROM`, `SHOW TABLES`, `SHOW DATABASES`,
 /// `DESCRIBE`, `EXPLAIN`, `USE database` and `SET name = value`; collections are made and changed
-/// through the Milvus API. An inserted row takes the place of one with the same key, as in every
+/// through the Milvus API. `t AS OF VERSION n`, `AS OF TIMESTAMP 't'` and `AS OF SNAPSHOT 's'` read the past;
+/// `CREATE SNAPSHOT s ON t`, `DROP SNAPSHOT s ON t`, `SHOW SNAPSHOTS` and `CREATE TABLE new CLONE old` keep
+/// it. An inserted row takes the place of one with the same key, as in every
 /// API. A write of up to 65,536 rows is one atomic step, a longer one several.
 pub struct Sql {
     engine: Engine,

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use elanus_engine::core::error::{Error, Result, Subject};
 
 use super::stream::RowStream;
-use super::{Sql, delete, refuse};
+use super::{Sql, delete, past, refuse};
 use crate::error::from_datafusion;
 use crate::provider::{ElanusCatalog, count_batch};
 
@@ -23,7 +23,8 @@ const DATABASES: &str = "SELECT DISTINCT schema_name AS database_name \
 /// The statements in a text.
 pub(super) fn parse(text: &str) -> Result<Vec<Statement>> {
     let dialect = GenericDialect {};
-    let mut parser = DFParserBuilder::new(text)
+    let text = past::rewrite(text)?;
+    let mut parser = DFParserBuilder::new(text.as_str())
         .with_dialect(&dialect)
         .with_recursion_limit(NESTING)
         .build()
@@ -56,6 +57,11 @@ impl Sql {
                 }
                 SqlStatement::ShowDatabases { .. } | SqlStatement::ShowSchemas { .. } => {
                     return self.plan_and_run(parse_one(DATABASES)?).await;
+                }
+                SqlStatement::Call(function) => {
+                    if let Some(answer) = self.call(function).await? {
+                        return Ok(answer);
+                    }
                 }
                 _ => {}
             }

@@ -3,6 +3,7 @@
 mod answers;
 mod fixture;
 mod functions;
+mod past;
 mod plans;
 mod session;
 mod vectors;

@@ -18,7 +18,7 @@ use elanus_engine::lsm::manifest::{FileMeta, Manifest};
 use elanus_engine::lsm::{commit, manifest_codec};
 use elanus_engine::offline;
 use elanus_engine::offline::inspect::IndexForm;
-use elanus_engine::storage::{bucket::Bucket, frame};
+use elanus_engine::storage::bucket::Bucket;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
@@ -28,16 +28,16 @@ use crate::harness::{copy_folder, files, folder, open, small_settings};
 
 const DIM: usize = 16;
 /// Enough for lists, and so few that they are scanned whole.
-const LISTS: Range<i64> = 0..3_000;
-const FLAT: Range<i64> = 3_000..3_400;
+pub(super) const LISTS: Range<i64> = 0..3_000;
+pub(super) const FLAT: Range<i64> = 3_000..3_400;
 /// Rows that come when the damage is done.
 const LATER: Range<i64> = 3_400..3_450;
-const QUERIES: i64 = 8_000;
+pub(super) const QUERIES: i64 = 8_000;
 /// Files of the field `v`.
 const V_INDEX: &str = "/101.vec.idx";
 const V_CODEBOOK: &str = "/codebooks/101.";
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let mut settings = small_settings();
     settings.memtable.max_rows = 100_000;
     settings.read.cache_bytes = 64 << 20;
@@ -45,7 +45,7 @@ fn settings() -> Settings {
 }
 
 /// The vector of a key: one of twenty clusters, and some noise. Keys from [`QUERIES`] on are queries.
-fn vector(key: i64) -> &'static [f32] {
+pub(super) fn vector(key: i64) -> &'static [f32] {
     static ALL: OnceLock<Vec<Vec<f32>>> = OnceLock::new();
     let make = |key: i64| {
         let mut cluster = StdRng::seed_from_u64(key as u64 % 20);
@@ -56,7 +56,7 @@ fn vector(key: i64) -> &'static [f32] {
     &ALL.get_or_init(|| (0..QUERIES + 20).map(make).collect())[key as usize]
 }
 
-fn rows(keys: Range<i64>) -> Rows {
+pub(super) fn rows(keys: Range<i64>) -> Rows {
     let vectors = |nulls: Option<NullBuffer>| -> ArrayRef {
         let values: Vec<f32> = keys.clone().flat_map(vector).copied().collect();
         let item = Arc::new(Field::new("item", ArrowType::Float32, true));
@@ -72,7 +72,7 @@ fn rows(keys: Range<i64>) -> Rows {
     Rows { columns: columns.expect("a batch"), partition: None }
 }
 
-async fn new_store(place: &Path) -> (Engine, Collection) {
+pub(super) async fn new_store(place: &Path) -> (Engine, Collection) {
     let vector = DataType::FloatVector { dim: DIM as u32 };
     let schema = CollectionSchema::new(vec![
         FieldSchema::new("id", DataType::Int64).primary(),
@@ -256,10 +256,10 @@ async fn files_that_do_not_belong_together() {
         let copy = folder();
         copy_folder(made.path(), copy.path());
         let bytes = std::fs::read(copy.path().join(from)).expect("a file");
-        let (name, xxh3) = ("another.file".to_string(), frame::checksum(&bytes));
+        let name = "another.file".to_string();
         std::fs::write(copy.path().join(to).join(&name), &bytes).expect("a file written");
         let mut next = Manifest { version: head.version + 1, ..head.clone() };
-        edit(&mut next, FileMeta { name: name.clone(), size_bytes: bytes.len() as u64, xxh3 });
+        edit(&mut next, FileMeta::of(&name, &bytes));
         let bucket = Bucket::open(&copy.path().to_string_lossy(), false).expect("a bucket");
         commit::publish(&bucket, &head, &next).await.expect("the next version");
         let told = problems(copy.path()).await.expect("a report");

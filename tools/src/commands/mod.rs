@@ -4,6 +4,7 @@ mod compact;
 mod demo;
 mod gc;
 mod inspect;
+mod repair;
 mod serve;
 mod settings;
 mod sql;
@@ -23,6 +24,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
         Command::Inspect(args) => inspect::run(args).await,
         Command::Compact(args) => compact::run(args).await,
         Command::Verify(args) => return verify::run(args).await,
+        Command::Repair(args) => return repair::run(args).await,
         Command::Gc(args) => gc::run(args).await,
         Command::Settings(args) => settings::run(args),
     };

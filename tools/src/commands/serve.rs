@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use elanus_engine::api::{Engine, OpenOptions};
 use elanus_server::{ServeOptions, Server};
 
+use crate::allocator;
 use crate::args::ServeArgs;
 use crate::config;
 use crate::failure::{Failure, Result};
@@ -12,8 +13,11 @@ use crate::signals::Shutdown;
 
 /// Opens the store, serves it, and closes it after the first signal.
 pub async fn run(args: ServeArgs) -> Result<()> {
-    let shutdown = Shutdown::listen()?;
     let settings = config::load(&args.config)?;
+    if settings.memory.limit_bytes != 0 {
+        allocator::make_frugal();
+    }
+    let shutdown = Shutdown::listen()?;
     let location = args.data.to_string();
     let engine = Engine::open(OpenOptions { location, settings, create: true }).await?;
     let served = serve(&engine, args.listen, shutdown).await;

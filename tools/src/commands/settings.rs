@@ -9,7 +9,10 @@ use crate::config;
 use crate::failure::{Failure, Result};
 
 /// The explanations are the doc comments at the settings themselves, so that there is one text only.
-const SOURCE: &str = include_str!("../../../engine/src/core/settings.rs");
+const SOURCE: &str = concat!(
+    include_str!("../../../engine/src/core/settings.rs"),
+    include_str!("../../../engine/src/core/server_settings.rs"),
+);
 
 /// Prints them as TOML; saved to a file, `--config` takes it back.
 pub fn run(args: SettingsArgs) -> Result<()> {

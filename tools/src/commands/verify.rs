@@ -29,8 +29,19 @@ pub async fn run(args: VerifyArgs) -> Result<ExitCode> {
         human::counted(report.files, "file"),
         human::bytes(report.bytes),
     )?;
+    if report.orphan_files > 0 {
+        let files = human::counted(report.orphan_files, "file");
+        let bytes = human::bytes(report.orphan_bytes);
+        writeln!(
+            out,
+            "{files} ({bytes}) that nothing needs: a server or `elanus gc` removes them"
+        )?;
+    }
     if report.problems.is_empty() {
         writeln!(out, "no problems")?;
+        if args.strict && report.orphan_files > 0 {
+            return Ok(ExitCode::FAILURE);
+        }
         return Ok(ExitCode::SUCCESS);
     }
     writeln!(out, "{}", human::counted(report.problems.len() as u64, "problem"))?;

@@ -92,6 +92,7 @@ fn default_text(value: &elanus_engine::core::schema::DefaultValue) -> String {
         V::Float(v) => v.to_string(),
         V::Double(v) => v.to_string(),
         V::Text(v) => format!("'{v}'"),
+        V::Timestamp(_) => format!("'{}'", value.to_text()),
         V::Json(v) => v.clone(),
     }
 }

@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask test` and `cargo xtask bench`.
+//! The project's own commands: `cargo xtask test`, `bench` and `crash`.
 
 // Steps are timed for the reader of the log; nothing here is ever replayed.
 #![allow(clippy::disallowed_methods)]
 
 mod bench;
 mod context;
+mod crash;
 mod report;
 mod run;
 mod sim;
@@ -16,11 +17,12 @@ use std::process::ExitCode;
 use context::Context;
 
 const HELP: &str = "\
-cargo xtask test [--quick] [STEP …]   all checks and tests, or the named steps; --quick leaves out sdk
+cargo xtask test [--quick] [STEP …]   all checks and tests, or the named steps; --quick leaves out sdk and crash
 cargo xtask test --list               names the steps
 cargo xtask bench [NAME [ARGS …]]     runs benches/NAME.py with a release build; without NAME lists them
 cargo xtask sim [--seeds N] [--first S] [--minutes M]   the engine in simulation; 10,000 seeds unless told
 cargo xtask sim --seed S              replays one seed
+cargo xtask crash [--kills N] [--seed S]  kills a real server under load, and checks all that it acknowledged
 cargo xtask venv                      makes the Python environments and prints their folders";
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         "test" => steps::test(&context, rest),
         "bench" => bench::bench(&context, rest),
         "sim" => sim::sim(&context, rest),
+        "crash" => crash::crash(&context, rest),
         "venv" => venv::prepare_all(&context),
         "help" | "--help" | "-h" => {
             println!("{HELP}");

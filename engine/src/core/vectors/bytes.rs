@@ -89,18 +89,20 @@ impl VectorView<'_> {
                 VectorValues::F16(v) => out.extend(v.iter().flat_map(|v| v.to_le_bytes())),
                 VectorValues::Int8(v) => out.extend(v.iter().map(|v| v.cast_unsigned())),
                 VectorValues::Bf16(v) | VectorValues::Bits(v) => out.extend_from_slice(v),
+                VectorValues::Sparse(v) => out.extend_from_slice(v.bytes(0)),
             }
         }
         out
     }
 
-    /// Bytes of one row.
+    /// Bytes of one row; 0 where they differ from row to row.
     pub fn row_bytes(&self) -> usize {
         match self.values {
             VectorValues::F32(_) => 4 * self.dim,
             VectorValues::F16(_) | VectorValues::Bf16(_) => 2 * self.dim,
             VectorValues::Int8(_) => self.dim,
             VectorValues::Bits(_) => self.dim / 8,
+            VectorValues::Sparse(_) => 0,
         }
     }
 }

@@ -103,6 +103,7 @@ impl CodedRows {
             coverage,
             views: Default::default(),
             seen: Default::default(),
+            overview: Default::default(),
         };
         match out.fits(book, unit_rows) {
             true => Ok(out),

@@ -3,12 +3,17 @@
 //! pair), a byte code, and the vector itself. A search scans nibble codes of likely lists, compares what
 //! may be near by bytes, and leaves the last word to the vectors.
 
+pub mod batch;
 pub mod blob;
 pub mod bytes8;
 pub mod codebook;
 pub mod coder;
 pub mod coverage;
+pub mod joined;
 pub mod kmeans;
+mod likely;
+mod narrow;
+mod overview;
 mod query;
 pub mod rotation;
 pub mod rows;
@@ -21,6 +26,7 @@ pub mod view;
 pub mod wire;
 
 pub use codebook::{Codebook, Space};
+pub use joined::Joined;
 pub use rows::{CodedRows, RowCoder};
 pub use search::{Candidate, ClusterSearch, Scratch, Touched};
 pub use target::Target;

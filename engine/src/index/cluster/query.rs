@@ -62,6 +62,7 @@ impl Ready {
         query: &[f32],
     ) -> bool {
         let kernels = Kernels::best();
+        self.bytes.resize(book.width, 0);
         let length = kernels.norm_squared(query).sqrt();
         if !(1e-15..1e15).contains(&length) {
             return false;
@@ -76,7 +77,6 @@ impl Ready {
         self.squared = kernels.norm_squared(&self.vector);
         self.length = scale * length;
         self.shift = view::shift(book.space, metric, self.length * self.length);
-        self.bytes.resize(book.width, 0);
         self.bytes_scale = bytes8::quantize_signed(&self.vector, &mut self.bytes);
         self.rest.clear();
         if self.squared > ONE_BYTE * book.mean_error {
@@ -108,6 +108,12 @@ impl Ready {
         self.plain.extend(self.bytes.iter().map(|b| (i16::from(*b) + 128) as u8));
         out.resize(book.lists(), 0.0);
         Kernels::best().centroid_scores(book.packed(), &self.plain, &[self.bytes_scale], out);
+    }
+
+    /// Adds the codes by which the centroids are scored, and their scale.
+    pub fn push_codes(&self, codes: &mut Vec<u8>, scales: &mut Vec<f32>) {
+        codes.extend(self.bytes.iter().map(|b| (i16::from(*b) + 128) as u8));
+        scales.push(self.bytes_scale);
     }
 }
 

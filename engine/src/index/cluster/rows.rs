@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::bytes8;
 use super::codebook::{Codebook, Codes, Space};
 use super::coverage::Coverage;
+use super::overview::Overview;
 use super::view::{Factors, View};
 use crate::index::Metric;
 
@@ -38,6 +39,7 @@ pub struct CodedRows {
     pub coverage: Option<Coverage>,
     pub(crate) views: [OnceLock<Arc<View>>; 3],
     pub(crate) seen: OnceLock<Lengths>,
+    pub(crate) overview: OnceLock<Arc<Overview>>,
 }
 
 /// Lengths of some vectors.
@@ -95,6 +97,11 @@ impl CodedRows {
         }
     }
 
+    /// Row of the unit at a place.
+    pub fn row(&self, place: u32) -> u32 {
+        self.order.as_ref().map_or(place, |order| order[place as usize])
+    }
+
     /// The list of each place.
     pub fn lists_of_places(&self) -> Vec<u32> {
         let mut lists = vec![0; self.rows];
@@ -111,7 +118,8 @@ impl CodedRows {
         let order = self.order.as_ref().map_or(0, Vec::len);
         let views = self.views.iter().filter_map(OnceLock::get).map(|v| v.bytes()).sum::<usize>();
         let words = floats + order + self.starts.len() + self.spread.len();
-        self.nibbles.len() + self.bytes.len() + 4 * words + views
+        let overview = self.overview.get().map_or(0, |o| o.bytes());
+        self.nibbles.len() + self.bytes.len() + 4 * words + views + overview
     }
 }
 

@@ -14,11 +14,14 @@
 //! until it has as many rows as were asked for, or all.
 
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use elanus_kernels::{BLOCK_ROWS, Kernels, NibbleRows, NibbleTables};
 
 use super::codebook::Codebook;
 use super::coverage::{Coverage, FAR_LIST, Outlook};
+use super::likely::{List, Ranks};
+use super::overview::Overview;
 use super::query::Ready;
 use super::target::Target;
 use crate::core::effort::Effort;
@@ -56,17 +59,16 @@ const FEW_ROWS: usize = 256;
 /// A search over units of one codebook.
 #[derive(Debug)]
 pub struct ClusterSearch<'a> {
-    book: &'a Codebook,
+    pub(super) book: &'a Codebook,
     flat: Vec<Target<'a>>,
     listed: Vec<Target<'a>>,
-    /// Allowed rows of each list, over all units.
-    counts: Vec<u32>,
+    overview: Arc<Overview>,
     total: usize,
     /// Mean length of the vectors.
-    typical: f32,
+    pub(super) typical: f32,
     /// Whether all vectors have about the same length.
     same_length: bool,
-    metric: Metric,
+    pub(super) metric: Metric,
     keep: usize,
     /// How deep the answers lie, as a share of all rows.
     depth: f32,
@@ -79,6 +81,7 @@ pub struct ClusterSearch<'a> {
 pub struct Scratch {
     ready: Ready,
     scores: Vec<f32>,
+    ranks: Ranks,
     lists: Vec<List>,
     spans: Vec<Span>,
     sums: Vec<f32>,
@@ -89,29 +92,6 @@ pub struct Scratch {
     dots: Vec<i32>,
     rest: Vec<i32>,
     best: BinaryHeap<Best>,
-}
-
-/// A list with what lists are ordered by, as one number: the order of such numbers is that of the ranks,
-/// and the quickest to sort by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct List(u64);
-
-impl List {
-    fn new(list: usize, rank: f32) -> Self {
-        let bits = rank.to_bits();
-        // Ascending as unsigned numbers, negative ranks below the others.
-        let order = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-        Self(u64::from(order) << 32 | list as u64)
-    }
-
-    fn list(self) -> usize {
-        (self.0 & u64::from(u32::MAX)) as usize
-    }
-
-    fn rank(self) -> f32 {
-        let order = (self.0 >> 32) as u32;
-        f32::from_bits(if order >> 31 == 1 { order & !(1 << 31) } else { !order })
-    }
 }
 
 /// A row whose bound is below `T`.
@@ -162,35 +142,37 @@ impl<'a> ClusterSearch<'a> {
         let (flat, mut listed): (Vec<_>, Vec<_>) =
             targets.into_iter().partition(|t| t.rows.is_flat());
         listed.sort_by_key(|t| std::cmp::Reverse(t.rows.rows));
-        let mut counts = vec![0u32; book.lists()];
-        for target in &listed {
-            for (list, count) in counts.iter_mut().enumerate() {
-                let (from, to) = target.rows.list(list);
-                *count += target.count_in(from, to) as u32;
-            }
-        }
         let miss = 1.0 - effort.recall();
-        let mut search = Self {
+        let overview = Overview::of(&listed, book.lists());
+        Self {
             book,
             flat,
+            depth: (top_k as f64 * overview.depth) as f32,
+            overview,
             listed,
-            counts,
             total,
             typical,
             same_length,
             metric,
             keep: keep(top_k),
-            depth: 0.0,
             recall: effort.recall(),
             sigmas: sigmas(miss),
-        };
-        search.depth = search.depth_of(top_k);
-        search
+        }
     }
 
     /// Candidates of a query, nearest first; none if the query's distances cannot be told in single
     /// precision and the rows have to be compared exactly.
     pub fn run(&self, query: &[f32], scratch: &mut Scratch) -> Option<(Vec<Candidate>, Touched)> {
+        self.run_scored(query, None, scratch)
+    }
+
+    /// [`Self::run`] with the scores of all centroids where they are there already.
+    pub(super) fn run_scored(
+        &self,
+        query: &[f32],
+        scores: Option<&[f32]>,
+        scratch: &mut Scratch,
+    ) -> Option<(Vec<Candidate>, Touched)> {
         let mut touched = Touched::default();
         // Nothing of an earlier search may be taken for this one's.
         scratch.best.clear();
@@ -202,7 +184,7 @@ impl<'a> ClusterSearch<'a> {
         if self.total <= FEW_ROWS.max(self.keep) || self.total <= self.all_rows() / 100 {
             self.compare_all(scratch, &mut touched);
         } else {
-            self.hunt(scratch, &mut touched);
+            self.hunt(scratch, scores, &mut touched);
             if scratch.best.len() < self.keep.min(self.total) {
                 // Bounds overflowed: every allowed row is compared.
                 scratch.best.clear();
@@ -217,13 +199,13 @@ impl<'a> ClusterSearch<'a> {
     }
 
     fn all_rows(&self) -> usize {
-        self.flat.iter().chain(&self.listed).map(|t| t.rows.rows).sum()
+        self.flat.iter().chain(&self.listed).map(|t| t.whole.rows).sum()
     }
 
     /// Compares every allowed row by its bytes.
     fn compare_all(&self, s: &mut Scratch, touched: &mut Touched) {
         let mut places = Vec::new();
-        for list in (0..self.counts.len()).filter(|l| self.counts[*l] > 0) {
+        for list in (0..self.overview.counts.len()).filter(|l| self.overview.counts[*l] > 0) {
             let base = self.base(&s.ready, list);
             for (at, target) in self.listed.iter().enumerate() {
                 let (from, to) = target.rows.list(list);
@@ -245,91 +227,87 @@ impl<'a> ClusterSearch<'a> {
         }
     }
 
-    /// How deep the answers lie: `top_k` times the rows for each allowed one, in the lists that have any.
-    fn depth_of(&self, top_k: usize) -> f32 {
-        let (mut rows, mut allowed) = (0.0f64, 0.0f64);
-        for (list, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            allowed += f64::from(*count);
-            let lists = self.listed.iter().map(|t| t.rows.list(list));
-            rows += lists.map(|(from, to)| (to - from) as f64).sum::<f64>();
-        }
-        let all: f64 = self.listed.iter().map(|t| t.rows.rows as f64).sum();
-        if allowed > 0.0 { (top_k as f64 * rows / (allowed * all)) as f32 } else { 0.0 }
-    }
-
-    fn hunt(&self, s: &mut Scratch, touched: &mut Touched) {
-        let probes = match self.listed.is_empty() {
-            true => 0,
-            false => {
+    fn hunt(&self, s: &mut Scratch, scores: Option<&[f32]>, touched: &mut Touched) {
+        let mut own = std::mem::take(&mut s.scores);
+        let probes = match (self.listed.is_empty(), scores) {
+            (true, _) => 0,
+            (false, scores) => {
                 s.ready.build_tables(&self.book.fine, false);
-                self.order_lists(s)
+                if scores.is_none() {
+                    s.ready.centroid_scores(self.book, &mut own);
+                }
+                self.order_lists(s, scores.unwrap_or(&own))
             }
         };
-        let mut next = self.scan_first(s, probes, touched);
+        self.hunt_lists(s, scores.unwrap_or(&own), probes, touched);
+        s.scores = own;
+    }
+
+    /// Looks at the likely lists, and at more if those held too few rows.
+    fn hunt_lists(&self, s: &mut Scratch, scores: &[f32], probes: usize, touched: &mut Touched) {
+        let mut next = self.scan_first(s, scores, probes, touched);
         self.settle(s, false, touched);
         self.scan_flat(s, touched);
-        let (mut step, mut ordered) = (STEP, false);
-        while next < s.lists.len() && (next < probes || s.best.len() < self.keep) {
-            if next >= probes && !ordered {
+        let mut step = STEP;
+        let all = if self.listed.is_empty() { 0 } else { self.overview.seen.len() };
+        while next < all && (next < probes || s.best.len() < self.keep) {
+            if next >= s.lists.len() {
                 // A filter left too few rows in the likely lists: others, in order.
-                s.lists[next..].sort_unstable();
-                ordered = true;
+                let Scratch { ranks, lists, .. } = s;
+                ranks.lowest(all, |at| self.overview.seen[at].list, lists);
+                lists.sort_unstable();
             }
             // `T` falls fast at first and hardly later, so steps grow.
-            let most = if next < probes { probes } else { s.lists.len() };
+            let most = if next < probes { probes } else { all };
             let end = most.min(next + step);
             step *= 2;
-            self.scan_lists(s, next..end, self.limit(s), touched);
+            self.scan_lists(s, scores, next..end, self.limit(s), touched);
             next = end;
             self.settle(s, false, touched);
         }
     }
 
     /// Scans the nearest lists until they have given enough rows to know `T`; returns how many.
-    fn scan_first(&self, s: &mut Scratch, probes: usize, touched: &mut Touched) -> usize {
+    fn scan_first(
+        &self,
+        s: &mut Scratch,
+        scores: &[f32],
+        probes: usize,
+        touched: &mut Touched,
+    ) -> usize {
         let enough = (4 * self.keep).max(256);
         let (mut rows, mut next) = (0, 0);
         while next < probes && rows < enough {
-            rows += self.counts[s.lists[next].list()] as usize;
+            rows += self.overview.counts[s.lists[next].list()] as usize;
             next += 1;
         }
-        self.scan_lists(s, 0..next, f32::INFINITY, touched);
+        self.scan_lists(s, scores, 0..next, f32::INFINITY, touched);
         next
     }
 
-    /// The lists that hold allowed rows, the likely ones first and in order; returns how many are likely.
-    fn order_lists(&self, s: &mut Scratch) -> usize {
-        let Scratch { ready, scores, lists, .. } = s;
-        ready.centroid_scores(self.book, scores);
-        lists.clear();
-        for (list, score) in scores.iter().enumerate() {
-            if self.counts[list] == 0 {
-                continue;
-            }
-            // The largest unit that has rows of the list speaks for all.
-            let has_rows = |t: &&Target<'a>| t.rows.list(list).0 < t.rows.list(list).1;
-            let Some(target) = self.listed.iter().find(has_rows) else { continue };
-            let (add, scale) = target.lens.list(list);
-            let squared = score + ready.squared + ready.shift;
-            let inner = (1.0 - HALF_SPREAD) * target.rows.spread[list];
-            lists.push(List::new(list, scale * (squared - inner) + add));
-        }
+    /// The likely ones of the lists that hold allowed rows, in order; returns how many there are.
+    fn order_lists(&self, s: &mut Scratch, scores: &[f32]) -> usize {
+        let Scratch { ready, ranks, lists, .. } = s;
+        let (seen, squared) = (&self.overview.seen, ready.squared + ready.shift);
+        ranks.set(seen.iter().map(|seen| {
+            seen.scale * (scores[seen.list as usize] + squared - seen.inner) + seen.add
+        }));
+        let name = |at: usize| seen[at].list;
         let own = self.listed.iter().all(|t| matches!(t.lens, super::view::Lens::Own(_)));
-        let wanted = match own && lists.len() > FAR_LIST {
+        let wanted = match own && seen.len() > FAR_LIST {
             true => {
-                let (near, far, _) = lists.select_nth_unstable(FAR_LIST);
-                let nearest = near.iter().min().unwrap_or(far).rank();
-                let outlook = Outlook::of(nearest, far.rank());
+                ranks.lowest(FAR_LIST + 1, name, lists);
+                let nearest = lists.iter().min().map_or(0.0, |l| l.rank());
+                let far = lists.iter().max().map_or(0.0, |l| l.rank());
+                let outlook = Outlook::of(nearest, far);
                 self.lists_wanted(|coverage| coverage.lists_for(outlook, self.depth, self.recall))
             }
             false => self.lists_wanted(|coverage| coverage.lists(self.depth, self.recall)),
         };
         let margin = if own || self.same_length { MARGIN } else { FOREIGN_MARGIN };
-        let probes = ((wanted * margin).ceil() as usize).min(lists.len());
-        if probes < lists.len() {
-            lists.select_nth_unstable(probes);
-        }
-        lists[..probes].sort_unstable();
+        let probes = ((wanted * margin).ceil() as usize).min(seen.len());
+        ranks.lowest(probes, name, lists);
+        lists.sort_unstable();
         probes
     }
 
@@ -342,6 +320,14 @@ impl<'a> ClusterSearch<'a> {
     /// Shifted squared distance to a centroid.
     fn base(&self, ready: &Ready, list: usize) -> f32 {
         Kernels::best().l2_squared(&ready.vector, self.book.centroid(list)) + ready.shift
+    }
+
+    /// [`Self::base`] from the centroids' scores, where the bytes that those rest on tell rows apart.
+    fn scored_base(&self, ready: &Ready, scores: &[f32], list: usize) -> f32 {
+        match ready.squared <= NEAR * self.book.mean_error {
+            true => scores[list] + ready.squared + ready.shift,
+            false => self.base(ready, list),
+        }
     }
 
     /// Compares the picks that may be nearer than `T`, best bounds first where `T` is not yet known.
@@ -390,6 +376,11 @@ impl<'a> ClusterSearch<'a> {
         s.places.extend(s.picks.iter().map(|p| p.place));
         s.dots.clear();
         s.dots.resize(s.places.len(), 0);
+        for place in &s.places {
+            let at = *place as usize;
+            elanus_kernels::prefetch(&fine.add[at..=at]);
+            elanus_kernels::prefetch(&fine.mul[at..=at]);
+        }
         let kernels = Kernels::best();
         kernels.int8_dot_picked(&s.ready.bytes, &target.rows.bytes, &s.places, &mut s.dots);
         touched.fine_rows += s.places.len() as u64;
@@ -420,6 +411,7 @@ impl<'a> ClusterSearch<'a> {
     fn scan_lists(
         &self,
         s: &mut Scratch,
+        scores: &[f32],
         which: std::ops::Range<usize>,
         limit: f32,
         touched: &mut Touched,
@@ -428,7 +420,7 @@ impl<'a> ClusterSearch<'a> {
         let mut spans = std::mem::take(&mut s.spans);
         spans.clear();
         for list in &s.lists[which] {
-            let base = self.base(&s.ready, list.list());
+            let base = self.scored_base(&s.ready, scores, list.list());
             spans.push(Span { list: list.list() as u32, base });
         }
         spans.sort_unstable_by_key(|span| span.list);
@@ -506,6 +498,9 @@ impl<'a> ClusterSearch<'a> {
     }
 }
 
+/// Squared distance to the mean, as a multiple of the mean squared residual, up to which the bytes of query and
+/// centroid are as fine as those of query and residual.
+const NEAR: f32 = 4.0;
 /// Weight of a list's mean squared residual in the order of lists.
 pub(super) const HALF_SPREAD: f32 = 0.5;
 /// Lists looked at for each that the stand-ins for queries needed: true queries lie a little farther off.

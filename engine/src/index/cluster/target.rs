@@ -3,22 +3,25 @@
 use elanus_kernels::BLOCK_ROWS;
 
 use super::codebook::Codebook;
+use super::joined::Joined;
 use super::rows::CodedRows;
 use super::view::Lens;
 use crate::core::rowset::RowSet;
 use crate::index::Metric;
 
 /// A unit to search.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Target<'a> {
     /// The caller's number of the unit.
     pub unit: u32,
     pub(super) rows: &'a CodedRows,
     pub(super) lens: Lens<'a>,
     /// One bit a place, in words from place 0 on; none: all places are allowed.
-    allowed: Option<Vec<u64>>,
+    pub(super) allowed: Option<Vec<u64>>,
     /// Number of allowed places.
     pub(super) count: usize,
+    /// The codes of all rows: `rows` may be those of the allowed ones alone.
+    pub(super) whole: &'a CodedRows,
 }
 
 impl<'a> Target<'a> {
@@ -41,10 +44,42 @@ impl<'a> Target<'a> {
                 Some(words)
             }
         };
-        let mut target =
-            Self { unit, rows, lens: Lens::of(rows, book.space, metric), allowed: words, count: 0 };
+        Self::with_words(unit, book, rows, words, metric)
+    }
+
+    /// All units of a join that may answer: their places in the join, with their allowed rows. Candidates have
+    /// the numbers of the join in place of rows.
+    pub fn joined(
+        unit: u32,
+        joined: &'a Joined,
+        units: &[(usize, &RowSet)],
+        metric: Metric,
+    ) -> Self {
+        Self::with_words(unit, &joined.book, &joined.rows, joined.allowed(units), metric)
+    }
+
+    fn with_words(
+        unit: u32,
+        book: &Codebook,
+        rows: &'a CodedRows,
+        allowed: Option<Vec<u64>>,
+        metric: Metric,
+    ) -> Self {
+        let mut target = Self {
+            unit,
+            rows,
+            lens: Lens::of(rows, book.space, metric),
+            allowed,
+            count: 0,
+            whole: rows,
+        };
         target.count = target.count_in(0, rows.rows);
         target
+    }
+
+    /// Whether no row is left out.
+    pub(super) fn allows_all(&self) -> bool {
+        self.allowed.is_none()
     }
 
     /// Asks for the first codes of a list before they are needed.
@@ -63,7 +98,7 @@ impl<'a> Target<'a> {
 
     /// Row of the unit at a place.
     pub(super) fn row(&self, place: u32) -> u32 {
-        self.rows.order.as_ref().map_or(place, |order| order[place as usize])
+        self.rows.row(place)
     }
 
     /// Allowed places in `[from, to)`.

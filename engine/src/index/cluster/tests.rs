@@ -162,6 +162,104 @@ fn copied_codes_are_the_codes_made_anew() {
 }
 
 #[test]
+fn allowed_rows_alone_answer_like_all_under_a_mask() {
+    for dim in [24, 300] {
+        let rows = data(12_000, dim, 1);
+        let order = Order { version: 1, dim, space: Space::Raw, rows: 12_000 };
+        let book = Arc::new(train(order, &rows[..6_000 * dim]).unwrap());
+        let (coded, _) = coded(&book, &rows);
+        let bits = BooleanBuffer::collect_bool(12_000, |row| row % 9 == 2);
+        let allowed = RowSet::from_bits(bits);
+        for metric in [Metric::L2, Metric::Ip] {
+            let target = Target::new(0, &book, &coded, &allowed, metric);
+            assert!(target.narrowed(&book, 3).is_none());
+            let narrowed = target.narrowed(&book, 50).unwrap();
+            assert_eq!(narrowed.rows, allowed.count());
+            let over = target.clone().over(&narrowed, &book, metric);
+            let find = |target: Target<'_>, query: &[f32]| {
+                let effort = Effort::DEFAULT;
+                let search = ClusterSearch::new(&book, vec![target], metric, 10, effort);
+                search.run(query, &mut Scratch::default()).unwrap()
+            };
+            let (mut right, mut all) = (0, 0);
+            for query in data(40, dim, 1).chunks_exact(dim) {
+                let (masked, (found, touched)) =
+                    (find(target.clone(), query), find(over.clone(), query));
+                assert_eq!(touched.lists, masked.1.lists);
+                assert!(found.iter().all(|c| allowed.contains(c.row as usize)));
+                let truth = truth(metric, &rows, query, 10, &allowed);
+                right += truth.iter().filter(|t| found.iter().any(|c| c.row == **t)).count();
+                all += truth.len();
+            }
+            assert!(right as f32 > 0.93 * all as f32, "{dim} {metric:?}: {right} of {all}");
+        }
+    }
+}
+
+#[test]
+fn joined_units_answer_like_their_rows() {
+    use joined::{Part, Source};
+    for dim in [24, 300] {
+        let book = book(dim);
+        let rows = data(5_000, dim, 1);
+        // Units of unlike sizes; the third has rows without vectors at its end.
+        let ranges = [(0, 700), (700, 3_000), (3_000, 5_000)];
+        let part = |unit: usize| {
+            let (from, to) = ranges[unit];
+            let codes = Arc::new(coded(&book, &rows[from * dim..to * dim]).0);
+            let rows = to - from + if unit == 2 { 37 } else { 0 };
+            Part { unit: unit as u64, rows, source: Source::Own(codes) }
+        };
+        let two = Arc::new(Joined::new(book.clone(), &[part(2), part(0)], None).unwrap());
+        // Another order, and two of them joined before.
+        let parts = [
+            Part { source: Source::Joined(two.clone(), 1), ..part(0) },
+            part(1),
+            Part { source: Source::Joined(two.clone(), 0), ..part(2) },
+        ];
+        let joined = Joined::new(book.clone(), &parts, None).unwrap();
+        assert_eq!((joined.rows().rows, joined.unit_rows(2)), (5_000, 2_037));
+        for share in [1, 2, 30] {
+            for left_out in [3, 0, 2] {
+                let sets: Vec<(usize, RowSet)> = (0..3)
+                    .filter(|unit| *unit != left_out)
+                    .map(|unit| {
+                        let bits = |row| (row + ranges[unit].0) % share == 0;
+                        let rows = joined.unit_rows(unit);
+                        (unit, RowSet::from_bits(BooleanBuffer::collect_bool(rows, bits)))
+                    })
+                    .collect();
+                let allowed = RowSet::from_bits(BooleanBuffer::collect_bool(5_000, |row| {
+                    let at = ranges.iter().position(|(from, to)| (*from..*to).contains(&row));
+                    row % share == 0 && at != Some(left_out)
+                }));
+                let sets: Vec<(usize, &RowSet)> = sets.iter().map(|(u, s)| (*u, s)).collect();
+                let (mut right, mut all) = (0, 0);
+                for query in data(40, dim, 1).chunks_exact(dim) {
+                    let target = Target::joined(9, &joined, &sets, Metric::L2);
+                    let search =
+                        ClusterSearch::new(&book, vec![target], Metric::L2, 10, Effort::DEFAULT);
+                    let (found, _) = search.run(query, &mut Scratch::default()).unwrap();
+                    let found: Vec<u32> = found
+                        .iter()
+                        .map(|c| {
+                            let (unit, row) = joined.address(c.row);
+                            ranges[unit].0 as u32 + row
+                        })
+                        .collect();
+                    assert!(found.iter().all(|row| allowed.contains(*row as usize)));
+                    let truth = truth(Metric::L2, &rows, query, 10, &allowed);
+                    right += truth.iter().filter(|t| found.contains(t)).count();
+                    all += truth.len();
+                }
+                let recall = right as f32 / all as f32;
+                assert!(recall > 0.93, "{dim} 1/{share} without {left_out}: {recall}");
+            }
+        }
+    }
+}
+
+#[test]
 fn values_whose_squares_overflow_are_left_to_the_exact_search() {
     let mut rows = data(3_000, 16, 2);
     rows[5] = 3e20;

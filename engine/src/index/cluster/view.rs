@@ -4,9 +4,10 @@
 //! is linear in it: `scale·L + shift` with a scale and shift of each row. So a metric other than the one the
 //! codebook was trained for only needs other factors, which are made when it is first asked for.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::codebook::Space;
+use super::overview::Overview;
 use super::rows::CodedRows;
 use crate::index::Metric;
 
@@ -38,12 +39,15 @@ pub struct View {
     scale: Option<Vec<f32>>,
     list_add: Vec<f32>,
     list_scale: Vec<f32>,
+    overview: OnceLock<Arc<Overview>>,
 }
 
 impl View {
     pub(super) fn bytes(&self) -> usize {
         let scale = self.scale.as_ref().map_or(0, Vec::len);
-        self.coarse.bytes() + self.fine.bytes() + 4 * (scale + 2 * self.list_add.len())
+        let overview = self.overview.get().map_or(0, |o| o.bytes());
+        let floats = scale + 2 * self.list_add.len();
+        self.coarse.bytes() + self.fine.bytes() + 4 * floats + overview
     }
 }
 
@@ -93,6 +97,14 @@ impl<'a> Lens<'a> {
         }
     }
 
+    /// Where the overview of all rows is kept.
+    pub(super) fn overview(&self) -> &OnceLock<Arc<Overview>> {
+        match self {
+            Self::Own(rows) => &rows.overview,
+            Self::Other(view) => &view.overview,
+        }
+    }
+
     /// Mean of `add` and of `scale` over the rows of a list.
     pub fn list(&self, list: usize) -> (f32, f32) {
         match self {
@@ -137,6 +149,7 @@ fn view(rows: &CodedRows, space: Space, metric: Metric) -> View {
         scale: None,
         list_add: Vec::new(),
         list_scale: Vec::new(),
+        overview: OnceLock::new(),
     };
     let padded = rows.coarse.add.len();
     view.coarse.resize(padded);

@@ -7,7 +7,7 @@ use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use bytes::Bytes;
 
-use super::{VerifyReport, compare};
+use super::{Derived, VerifyReport, compare};
 use crate::core::error::{Error, Result};
 use crate::index::cluster::{Codebook, CodedRows};
 use crate::lsm::manifest::{CodebookMeta, FileMeta, Manifest, SegmentMeta, VectorIndexMeta};
@@ -28,7 +28,14 @@ pub(super) async fn read_codebooks(
         report.codebooks += 1;
         match read_codebook(bucket, manifest, meta, report).await {
             Ok(book) => drop(books.insert((meta.field.clone(), meta.version), book)),
-            Err(e) => report.problems.push(e.to_string()),
+            Err(e) => report.derived(
+                e,
+                Derived::Codebook {
+                    collection: manifest.collection_id,
+                    field: meta.field.clone(),
+                    version: meta.version,
+                },
+            ),
         }
     }
     books
@@ -40,7 +47,7 @@ async fn read_codebook(
     meta: &CodebookMeta,
     report: &mut VerifyReport,
 ) -> Result<Codebook> {
-    let path = format!("{}/{}", Manifest::folder(manifest.collection_id), meta.file.name);
+    let path = meta.file.in_collection(manifest.collection_id);
     let bytes = read(bucket, &path, &meta.file, report).await?;
     let book = Codebook::decode(&frame::open(&bytes, &path)?, &path)?;
     let field = manifest.schema.fields.iter().find(|f| f.name == meta.field);
@@ -62,10 +69,9 @@ pub(super) async fn read_indexes(
     report: &mut VerifyReport,
 ) -> Vec<(String, VectorIndexMeta, CodedRows)> {
     let mut found = Vec::new();
-    let folder = Manifest::segment_folder(manifest.collection_id, segment.id);
     let rows = usize::try_from(segment.rows).unwrap_or(usize::MAX);
     for index in &segment.indexes {
-        let path = format!("{folder}/{}", index.file.name);
+        let path = index.file.in_segment(manifest.collection_id, segment.id);
         let book = books.get(&(index.field.clone(), index.codebook_version));
         let codes = match (read(bucket, &path, &index.file, report).await, book) {
             (Ok(bytes), Some(book)) => CodedRows::decode(&bytes, book, rows, &path),
@@ -74,7 +80,10 @@ pub(super) async fn read_indexes(
         };
         match codes {
             Ok(codes) => found.push((path, index.clone(), codes)),
-            Err(e) => report.problems.push(e.to_string()),
+            Err(e) => {
+                let (collection, id) = (manifest.collection_id, segment.id);
+                report.derived(e, Derived::Segment { collection, id });
+            }
         }
     }
     found

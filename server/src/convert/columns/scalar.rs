@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, Float32Array, Float64Array, Int8Array, Int16Array,
-    Int32Array, Int64Array, ListArray, PrimitiveArray, StringArray, new_empty_array,
+    Int32Array, Int64Array, ListArray, PrimitiveArray, StringArray, TimestampMicrosecondArray,
+    new_empty_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{Field, Int8Type, Int16Type};
@@ -30,15 +31,23 @@ pub fn scalar_values(name: &str, kind: &DataType, data: Option<Data>) -> Result<
         (DataType::Int64, Data::LongData(v)) => Arc::new(Int64Array::new(v.data.into(), None)),
         (DataType::Float, Data::FloatData(v)) => Arc::new(Float32Array::new(v.data.into(), None)),
         (DataType::Double, Data::DoubleData(v)) => Arc::new(Float64Array::new(v.data.into(), None)),
-        (DataType::VarChar { .. }, Data::StringData(v)) => {
+        (DataType::VarChar { .. } | DataType::Text, Data::StringData(v)) => {
             Arc::new(StringArray::from_iter_values(v.data))
         }
+        (DataType::Geometry, Data::GeometryWktData(v)) => {
+            Arc::new(StringArray::from_iter_values(v.data))
+        }
+        (DataType::Timestamptz, Data::TimestamptzData(v)) => moments(v.data),
         (DataType::Json, Data::JsonData(v)) => json_values(name, &v.data)?,
         (DataType::Array { element, .. }, Data::ArrayData(v)) => {
             list_values(name, element, v.data)?
         }
         (kind, _) => return Err(wrong_type(name, kind)),
     })
+}
+
+fn moments(values: Vec<i64>) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::new(values.into(), None).with_timezone("UTC"))
 }
 
 fn narrow<T: ArrowPrimitiveType>(
@@ -146,8 +155,9 @@ pub fn default_array(value: &DefaultValue, kind: &DataType) -> Option<ArrayRef> 
         (DefaultValue::Int(v), DataType::Int64) => Arc::new(Int64Array::from(vec![*v])),
         (DefaultValue::Float(v), DataType::Float) => Arc::new(Float32Array::from(vec![*v])),
         (DefaultValue::Double(v), DataType::Double) => Arc::new(Float64Array::from(vec![*v])),
-        (DefaultValue::Text(v), DataType::VarChar { .. })
+        (DefaultValue::Text(v), DataType::VarChar { .. } | DataType::Text | DataType::Geometry)
         | (DefaultValue::Json(v), DataType::Json) => Arc::new(StringArray::from(vec![v.as_str()])),
+        (DefaultValue::Timestamp(v), DataType::Timestamptz) => moments(vec![*v]),
         _ => return None,
     })
 }

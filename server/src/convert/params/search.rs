@@ -21,10 +21,12 @@ pub struct Window {
 }
 
 /// One value for each of at most `size` rows that share the group fields' values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grouping {
     /// Names of the group fields.
     pub fields: Vec<String>,
+    /// A path inside the field, which is one of JSON.
+    pub json_path: Option<String>,
     /// Most rows of a group.
     pub size: usize,
     /// Whether to look on until each group is full.
@@ -57,6 +59,8 @@ pub struct SearchParams {
     pub range_filter: Option<f64>,
     /// Grouping, if asked for.
     pub grouping: Option<Grouping>,
+    /// What the answer is ordered by, as given.
+    pub order_by: Option<String>,
     /// The iterator's page, if it is one.
     pub page: Option<IteratorPage>,
     /// The collection that the client means, for iterators.
@@ -77,7 +81,6 @@ impl SearchParams {
         max_top_k: usize,
     ) -> Result<Self, Failure> {
         let params = Params::new(pairs)?;
-        params.refuse(&["order_by_fields"])?;
         params.truth("ignore_growing")?;
         let iterator = params.truth("iterator")?;
         let window = window(&params, outer, iterator, max_top_k)?;
@@ -99,8 +102,19 @@ impl SearchParams {
             };
             return Err(mismatch(what, "", ""));
         }
+        let order_by = params.text("order_by_fields").map(str::to_string);
+        if order_by.is_some() && iterator {
+            let what = "order_by is not supported when using search iterator";
+            return Err(mismatch(what, "", ""));
+        }
+        if order_by.is_some() && grouping.as_ref().is_some_and(|g| g.fields.len() > 1) {
+            return Err(invalid(
+                "order_by_fields is not supported with multi-field group_by_fields",
+            ));
+        }
         Ok(Self {
             page: page(&params, iterator, &window, max_top_k)?,
+            order_by,
             window,
             anns_field: params.text("anns_field").map(str::to_string),
             metric: params.text("metric_type").map(str::to_string),
@@ -180,14 +194,14 @@ fn round_decimal(params: &Params) -> Result<Option<u32>, Failure> {
     }
 }
 
-fn grouping(params: &Params) -> Result<Option<Grouping>, Failure> {
+/// The grouping that search or rank parameters ask for.
+pub fn grouping(params: &Params) -> Result<Option<Grouping>, Failure> {
     let named = params.text("group_by_field").map(|f| vec![f.to_string()]);
     let fields = named.or_else(|| {
         let list = params.text("group_by_fields")?;
         Some(list.split(',').map(|f| f.trim().to_string()).filter(|f| !f.is_empty()).collect())
     });
     let Some(fields) = fields.filter(|f: &Vec<String>| !f.is_empty()) else { return Ok(None) };
-    params.refuse(&["json_path", "json_type", "strict_cast"])?;
     let size = match params.text("group_size") {
         None => 1,
         Some(text) => text
@@ -206,7 +220,8 @@ fn grouping(params: &Params) -> Result<Option<Grouping>, Failure> {
     }
     let size = usize::try_from(size).unwrap_or(1);
     let strict = params.truth("strict_group_size").unwrap_or(false);
-    Ok(Some(Grouping { fields, size, strict }))
+    let json_path = params.text("json_path").map(str::to_string);
+    Ok(Some(Grouping { fields, json_path, size, strict }))
 }
 
 fn page(

@@ -1,4 +1,5 @@
-//! Partial update: rows that name only some fields take the others from the rows they replace.
+//! Partial update: rows that name only some fields take the others from the rows they replace, and
+//! arrays may be changed instead of replaced.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,12 +11,13 @@ use arrow::array::{
 use arrow::compute::kernels::zip::zip;
 use arrow::compute::take;
 use arrow::datatypes::Schema;
-use elanus_engine::api::{Collection, RowOrder, Selection};
+use elanus_engine::api::{RowOrder, Selection, Snapshot};
 use elanus_engine::core::error::Error;
 use elanus_engine::core::key::{Key, Keys};
-use elanus_engine::core::schema::{CollectionSchema, DYNAMIC_FIELD, FieldSchema};
+use elanus_engine::core::schema::{CollectionSchema, DYNAMIC_FIELD, DataType, FieldSchema};
 use serde_json::{Map, Value};
 
+use super::array_ops::{self, ArrayOps};
 use crate::convert::{columns, ids, internal, invalid};
 use crate::status::Failure;
 
@@ -25,13 +27,14 @@ use crate::status::Failure;
 /// # Errors
 /// If a key is new and a missing field has neither a default nor null.
 pub(super) async fn complete(
-    collection: &Collection,
+    snapshot: &Snapshot,
     given: RecordBatch,
+    ops: &ArrayOps,
 ) -> Result<RecordBatch, Failure> {
-    let schema = collection.schema();
+    let schema = snapshot.schema().clone();
     let primary = schema.primary()?;
     let keys = ids::key_column(&given, &primary.name)?;
-    let old = old_rows(collection, &schema, &keys).await?;
+    let old = old_rows(snapshot, &schema, &keys).await?;
     let source = sources(&keys, &ids::key_column(&old, &primary.name)?);
     let is_new = arrow::compute::is_null(&source).map_err(Error::from)?;
     let mut fields = Vec::new();
@@ -42,7 +45,13 @@ pub(super) async fn complete(
             .ok_or_else(|| internal(format!("column {} was not fetched", field.name())))?;
         let array = match given.column_by_name(field.name()) {
             Some(new) if field.name() == DYNAMIC_FIELD => merged(new, before, &source)?,
-            Some(new) => new.clone(),
+            Some(new) => match ops.get(field.name()) {
+                Some(op) => {
+                    let before = array_ops::in_order(before, &source)?;
+                    array_ops::apply(*op, &before, new, capacity(&schema, field.name()))?
+                }
+                None => new.clone(),
+            },
             None => {
                 let taken = take(before, &source, None).map_err(Error::from)?;
                 completed(&schema, field.name(), taken, &is_new)?
@@ -56,13 +65,20 @@ pub(super) async fn complete(
     RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|e| Error::from(e).into())
 }
 
+/// The most elements of a field's array.
+fn capacity(schema: &CollectionSchema, name: &str) -> u32 {
+    match schema.fields.iter().find(|f| f.name == name).map(|f| &f.data_type) {
+        Some(DataType::Array { max_capacity, .. }) => *max_capacity,
+        _ => u32::MAX,
+    }
+}
+
 /// The live rows that have one of the keys, with all columns.
 async fn old_rows(
-    collection: &Collection,
+    snapshot: &Snapshot,
     schema: &CollectionSchema,
     keys: &Keys,
 ) -> Result<RecordBatch, Failure> {
-    let snapshot = collection.snapshot();
     let primary = &schema.primary()?.name;
     let rows = match ids::KeyFilter::new(primary, keys) {
         Some(filter) => {
@@ -99,7 +115,7 @@ fn completed(
     let field: &FieldSchema = schema.field(name)?;
     match &field.default_value {
         Some(value) => columns::fill_where(field, value, taken, is_new),
-        None if field.nullable => Ok(taken),
+        None if field.nullable || field.is_function_output => Ok(taken),
         None => Err(invalid(format!("fieldSchema({name}) has no corresponding fieldData pass in"))),
     }
 }

@@ -1,8 +1,10 @@
 //! The vector indexes by name: which vectors they take and what parameters they read.
 
+use elanus_engine::core::schema::DataType;
+
 use super::rules::{
     AISAQ, AUTO_DENSE_SEARCH, BASE, BIN_IVF, DISK, FAST_SCAN, HNSW, IVF, IVF_CELLS, IVF_PQ,
-    IVF_SQ_CELLS, LEVEL, PQ, PRQ, RABITQ, REFINE, Rule, SCANN, SQ,
+    IVF_SQ_CELLS, LEVEL, PQ, PRQ, RABITQ, REFINE, Rule, SCANN, SPARSE, SQ,
 };
 
 /// Kinds of vectors that an index takes.
@@ -14,6 +16,30 @@ pub struct Takes {
     pub int8: bool,
     /// BinaryVector.
     pub binary: bool,
+    /// SparseFloatVector.
+    pub sparse: bool,
+}
+
+/// What AUTOINDEX depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vectors {
+    /// Of numbers.
+    Dense,
+    /// Of bits.
+    Bits,
+    /// Of few numbers.
+    Sparse,
+}
+
+impl Vectors {
+    /// Those of a type.
+    pub fn of(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::BinaryVector { .. } => Self::Bits,
+            DataType::SparseFloatVector => Self::Sparse,
+            _ => Self::Dense,
+        }
+    }
 }
 
 /// Which search parameter says how hard a search of an index tries.
@@ -49,11 +75,12 @@ pub struct IndexKind {
     pub mmap: bool,
 }
 
-const FLOAT: Takes = Takes { float: true, int8: false, binary: false };
-const BYTES: Takes = Takes { float: true, int8: true, binary: false };
-const EVERY: Takes = Takes { float: true, int8: true, binary: true };
-const BITS: Takes = Takes { float: false, int8: false, binary: true };
-const NOTHING: Takes = Takes { float: false, int8: false, binary: false };
+const FLOAT: Takes = Takes { float: true, int8: false, binary: false, sparse: false };
+const BYTES: Takes = Takes { float: true, int8: true, binary: false, sparse: false };
+const EVERY: Takes = Takes { float: true, int8: true, binary: true, sparse: false };
+const BITS: Takes = Takes { float: false, int8: false, binary: true, sparse: false };
+const SPARSE_ONES: Takes = Takes { float: false, int8: false, binary: false, sparse: true };
+const NOTHING: Takes = Takes { float: false, int8: false, binary: false, sparse: false };
 
 const LISTS: Knob = Knob::Lists { full: false };
 const WHOLE_LISTS: Knob = Knob::Lists { full: true };
@@ -84,8 +111,7 @@ impl IndexKind {
     }
 }
 
-/// All but AUTOINDEX. BRUTE_FORCE is milvus-lite's name for FLAT. Indexes of sparse vectors are known
-/// by name and take none of the vectors that there are; MINHASH_LSH is known and refused.
+/// All but AUTOINDEX. BRUTE_FORCE is milvus-lite's name for FLAT. MINHASH_LSH is known and refused.
 const KINDS: [IndexKind; 24] = [
     kind("FLAT", FLOAT, Knob::Exact, &[BASE]),
     kind("BRUTE_FORCE", FLOAT, Knob::Exact, &[BASE]),
@@ -106,10 +132,10 @@ const KINDS: [IndexKind; 24] = [
     kind("DISKANN", FLOAT, SEARCH_LIST, &[BASE, DISK]).on_disk(),
     kind("AISAQ", FLOAT, SEARCH_LIST, &[BASE, DISK, AISAQ]).on_disk(),
     kind("MINHASH_LSH", BITS, Knob::Exact, &[BASE]).on_disk(),
-    kind("SPARSE_INVERTED_INDEX", NOTHING, Knob::Exact, &[BASE]),
-    kind("SPARSE_WAND", NOTHING, Knob::Exact, &[BASE]),
-    kind("SPARSE_INVERTED_INDEX_CC", NOTHING, Knob::Exact, &[BASE]).on_disk(),
-    kind("SPARSE_WAND_CC", NOTHING, Knob::Exact, &[BASE]).on_disk(),
+    kind("SPARSE_INVERTED_INDEX", SPARSE_ONES, Knob::Exact, &[BASE, SPARSE]),
+    kind("SPARSE_WAND", SPARSE_ONES, Knob::Exact, &[BASE, SPARSE]),
+    kind("SPARSE_INVERTED_INDEX_CC", SPARSE_ONES, Knob::Exact, &[BASE, SPARSE]).on_disk(),
+    kind("SPARSE_WAND_CC", SPARSE_ONES, Knob::Exact, &[BASE, SPARSE]).on_disk(),
     kind("SCANN_DVR", NOTHING, LISTS, &[BASE]).on_disk(),
 ];
 
@@ -119,18 +145,22 @@ const AUTO_DENSE: IndexKind =
 /// What AUTOINDEX is on vectors of bits in Milvus.
 const AUTO_BINARY: IndexKind = kind("AUTOINDEX", BITS, WHOLE_LISTS, &[BASE, BIN_IVF, LEVEL]);
 
-/// The index of a name; `binary` says for which vectors, which AUTOINDEX depends on.
-pub fn named(name: &str, binary: bool) -> Option<&'static IndexKind> {
-    match (name, binary) {
-        (super::AUTO, false) => Some(&AUTO_DENSE),
-        (super::AUTO, true) => Some(&AUTO_BINARY),
+/// What AUTOINDEX is on sparse vectors in Milvus.
+const AUTO_SPARSE: IndexKind = kind("AUTOINDEX", SPARSE_ONES, Knob::Exact, &[BASE, SPARSE, LEVEL]);
+
+/// The index of a name for some vectors.
+pub fn named(name: &str, vectors: Vectors) -> Option<&'static IndexKind> {
+    match (name, vectors) {
+        (super::AUTO, Vectors::Dense) => Some(&AUTO_DENSE),
+        (super::AUTO, Vectors::Bits) => Some(&AUTO_BINARY),
+        (super::AUTO, Vectors::Sparse) => Some(&AUTO_SPARSE),
         _ => KINDS.iter().find(|k| k.name == name),
     }
 }
 
 /// Whether AUTOINDEX or any vector index has this name.
 pub fn is_known(name: &str) -> bool {
-    named(name, false).is_some()
+    named(name, Vectors::Dense).is_some()
 }
 
 /// All names but AUTOINDEX.

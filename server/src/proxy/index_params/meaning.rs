@@ -4,7 +4,7 @@ use elanus_engine::api::{Effort, IndexInfo};
 use elanus_engine::core::schema::DataType;
 
 use super::Params;
-use super::kinds::{self, Knob};
+use super::kinds::{self, Knob, Vectors};
 use crate::status::Failure;
 
 /// Key under which describe_index shows how rows are searched.
@@ -20,6 +20,7 @@ const FEW_DIMENSIONS: u32 = 256;
 fn searched_by(data_type: &DataType, kind: &str) -> &'static str {
     match data_type {
         DataType::BinaryVector { .. } => "exact bit scan",
+        DataType::SparseFloatVector => "exact sparse scan",
         _ if is_exact(kind) => "exact scan",
         other if other.vector_dim().is_some_and(|dim| dim < FEW_DIMENSIONS) => {
             "clustered: 4-bit product codes, int8, original"
@@ -29,7 +30,7 @@ fn searched_by(data_type: &DataType, kind: &str) -> &'static str {
 }
 
 fn is_exact(kind: &str) -> bool {
-    kinds::named(kind, false).is_some_and(|k| k.knob == Knob::Exact)
+    kinds::named(kind, Vectors::Dense).is_some_and(|k| k.knob == Knob::Exact)
 }
 
 /// What describe_index adds to the parameters of an index; nothing for an index of no vectors.

@@ -8,6 +8,7 @@ pub mod kinds;
 pub mod meaning;
 pub mod rules;
 mod scalar;
+mod sparse;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use elanus_engine::core::schema::{DataType, FieldSchema};
 
 use crate::status::Failure;
+use kinds::Vectors;
 use scalar::SCALAR;
 
 /// Leaves the choice of the index to the server.
@@ -57,7 +59,7 @@ pub fn complete(field: &FieldSchema, mut params: Params) -> Result<Params, Failu
 pub fn check_altered(data_type: &DataType, changed: &Params) -> Result<(), Failure> {
     let kind = changed.get("index_type").map_or(AUTO, String::as_str);
     if data_type.is_vector() {
-        let mmap = kinds::named(kind, data_type.is_binary_vector()).is_some_and(|k| k.mmap);
+        let mmap = kinds::named(kind, Vectors::of(data_type)).is_some_and(|k| k.mmap);
         return hints::check(kind, mmap, changed);
     }
     hints::check_scalar(kind, changed)
@@ -94,5 +96,9 @@ fn milvus_name(data_type: &DataType) -> &'static str {
         DataType::BFloat16Vector { .. } => "BFloat16Vector",
         DataType::Int8Vector { .. } => "Int8Vector",
         DataType::BinaryVector { .. } => "BinaryVector",
+        DataType::SparseFloatVector => "SparseFloatVector",
+        DataType::Text => "Text",
+        DataType::Timestamptz => "Timestamptz",
+        DataType::Geometry => "Geometry",
     }
 }

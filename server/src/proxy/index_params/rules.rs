@@ -35,6 +35,8 @@ const fn rule(name: &'static str, kind: Kind, when: u8) -> Rule {
 const ALL: u8 = SEARCH | RANGE | PAGES;
 const MOST: i64 = i32::MAX as i64;
 const POSITIVE: Kind = Kind::Integer(1, MOST);
+/// The largest number below 1.
+const BELOW_ONE: f32 = 1.0 - f32::EPSILON / 2.0;
 const SHARE: Kind = Kind::Float(0.0, f32::MAX);
 
 /// Of every index.
@@ -150,6 +152,21 @@ pub const AISAQ: &[Rule] = &[
     rule("rearrange", Kind::Truth, BUILD),
     rule("pq_read_io_engine", Kind::Text, BUILD),
     rule("num_entry_points", Kind::Integer(0, 1_000), BUILD),
+];
+
+/// Lists of rows by position of a sparse vector.
+pub const SPARSE: &[Rule] = &[
+    rule("drop_ratio_build", Kind::Float(0.0, BELOW_ONE), BUILD),
+    rule("drop_ratio_search", Kind::Float(0.0, BELOW_ONE), ALL),
+    rule("refine_factor", Kind::Integer(i32::MIN as i64, MOST), SEARCH),
+    rule("dim_max_score_ratio", Kind::Float(0.5, 1.3), SEARCH),
+    rule("bulk_query_nnz_threshold", Kind::Integer(0, MOST), SEARCH),
+    rule("search_algo", Kind::Text, ALL),
+    rule("inverted_index_algo", Kind::Text, BUILD),
+    rule("inverted_index_codec", Kind::Text, BUILD),
+    rule("block_max_block_size", POSITIVE, BUILD),
+    rule("quant_type", Kind::Text, BUILD),
+    rule("sindi_window_size", Kind::Integer(1_024, 65_535), BUILD),
 ];
 
 /// Parameters that were read, by name.

@@ -28,7 +28,8 @@ pub fn complete(field: &FieldSchema, kind: &str, params: &mut Params) -> Result<
 
 fn check_scalar_type(field: &FieldSchema, kind: &str) -> Result<(), Failure> {
     let got = milvus_name(&field.data_type);
-    let text = matches!(field.data_type, DataType::VarChar { .. });
+    let text = field.data_type.is_text();
+    let moment = field.data_type == DataType::Timestamptz;
     let json = field.data_type == DataType::Json;
     let number = field.data_type.is_integer()
         || matches!(field.data_type, DataType::Float | DataType::Double);
@@ -44,7 +45,7 @@ fn check_scalar_type(field: &FieldSchema, kind: &str) -> Result<(), Failure> {
             other if bits(other) => return Ok(()),
             _ => "bitmap index are only supported on bool, int, string and array field".into(),
         },
-        "STL_SORT" if !number && !text => {
+        "STL_SORT" if !number && !text && !moment => {
             format!(
                 "STL_SORT are only supported on numeric, varchar or timestamptz field, got {got}"
             )
@@ -53,7 +54,12 @@ fn check_scalar_type(field: &FieldSchema, kind: &str) -> Result<(), Failure> {
         "NGRAM" if !text && !json => {
             "ngram index can only be created on VARCHAR or JSON field".into()
         }
-        "RTREE" => format!("RTREE index can only be built on geometry field, got {got}"),
+        "INVERTED" if moment || field.data_type == DataType::Geometry => {
+            format!("INVERTED are not supported on {got} field")
+        }
+        "RTREE" if field.data_type != DataType::Geometry => {
+            format!("RTREE index can only be built on geometry field, got {got}")
+        }
         _ => return Ok(()),
     };
     Err(invalid_params(&why))

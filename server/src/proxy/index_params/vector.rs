@@ -3,11 +3,11 @@
 use elanus_engine::core::schema::{DataType, FieldSchema};
 use serde_json::Value;
 
-use super::kinds::{self, IndexKind};
+use super::kinds::{self, IndexKind, Vectors};
 use super::rules::{self, Read};
 use super::scalar::SCALAR;
 use super::value::Fault;
-use super::{AUTO, Params, hints, invalid_params, milvus_name};
+use super::{AUTO, Params, hints, invalid_params, milvus_name, sparse};
 use crate::convert::vectors::default_metric;
 use crate::status::Failure;
 
@@ -47,13 +47,13 @@ pub fn complete(field: &FieldSchema, kind: &str, params: &mut Params) -> Result<
         return Err(Failure::parameter("only metric type can be passed when use AutoIndex"));
     }
     let metric = complete_metric(field, kind, params)?;
-    let binary = field.data_type.is_binary_vector();
     let fits = |k: &&IndexKind| match field.data_type {
         DataType::BinaryVector { .. } => k.takes.binary,
         DataType::Int8Vector { .. } => k.takes.int8,
+        DataType::SparseFloatVector => k.takes.sparse,
         _ => k.takes.float,
     };
-    let Some(index) = kinds::named(kind, binary).filter(fits) else {
+    let Some(index) = kinds::named(kind, Vectors::of(&field.data_type)).filter(fits) else {
         return Err(Failure::parameter(format!(
             "data type {data_type} can't build with this index {kind}"
         )));
@@ -86,6 +86,7 @@ fn complete_metric(
     let (known, vectors) = match field.data_type {
         DataType::BinaryVector { .. } => (&BINARY_METRICS[..], "binary"),
         DataType::Int8Vector { .. } => (&DENSE_METRICS[..], "int"),
+        DataType::SparseFloatVector => (&sparse::METRICS[..], "sparse"),
         _ => (&DENSE_METRICS[..], "float"),
     };
     if !known.contains(&metric.as_str()) {
@@ -110,6 +111,9 @@ fn check_not_built(kind: &str, metric: &str) -> Result<(), Failure> {
 
 /// Values that must fit each other, the field and the metric.
 fn check_together(field: &FieldSchema, kind: &str, metric: &str, read: &Read) -> Result<(), Fault> {
+    if field.data_type.is_sparse_vector() {
+        return sparse::check(metric, read);
+    }
     let dim = i64::from(field.data_type.vector_dim().unwrap_or_default());
     match kind {
         "IVF_PQ" => check_parts(dim, rules::integer(read, "m").unwrap_or(1), "a vector")?,

@@ -4,8 +4,12 @@ use elanus_engine::api::{Hit, RowAddress};
 use elanus_engine::core::key::Keys;
 use elanus_proto::schema::{FieldData, SearchResultData};
 
+use super::group;
 use super::outputs::Outputs;
 use super::target::Target;
+use super::values;
+use crate::convert::params::Grouping;
+use crate::convert::place::Place;
 use crate::convert::{ids, internal, results};
 use crate::status::Failure;
 
@@ -15,8 +19,8 @@ pub(super) struct Shown<'a> {
     pub outputs: &'a Outputs,
     /// Decimals of scores.
     pub round_decimal: Option<u32>,
-    /// Fields whose values made the groups.
-    pub grouped_by: &'a [String],
+    /// What made the groups.
+    pub grouping: Option<&'a Grouping>,
 }
 
 /// The answer with these hits, one list for each query, best first.
@@ -26,13 +30,19 @@ pub(super) async fn assemble(
     shown: &Shown<'_>,
 ) -> Result<SearchResultData, Failure> {
     let primary = target.schema().primary()?.name.clone();
+    let groups: Vec<Place> = match shown.grouping {
+        Some(grouping) => group::places(target.schema(), grouping)?,
+        None => Vec::new(),
+    };
     let mut columns = vec![primary.clone()];
-    for name in shown.outputs.columns.iter().chain(shown.grouped_by) {
+    let grouped_by = values::columns_of(groups.iter());
+    for name in shown.outputs.columns.iter().chain(&grouped_by) {
         if !columns.contains(name) {
             columns.push(name.clone());
         }
     }
     let rows: Vec<RowAddress> = hits.iter().flatten().map(|h| h.row).collect();
+    let _memory = target.snapshot.answer_memory(rows.len(), &columns).await?;
     let batch = target.snapshot.fetch(&rows, &columns).await?;
     let wire = |name: &String| -> Result<FieldData, Failure> {
         let column = batch.column_by_name(name);
@@ -40,7 +50,13 @@ pub(super) async fn assemble(
         results::to_wire(target.schema(), name, column)
     };
     let keys: Keys = ids::key_column(&batch, &primary)?;
-    let group_values = shown.grouped_by.iter().map(wire).collect::<Result<Vec<_>, _>>()?;
+    let mut group_values = Vec::with_capacity(groups.len());
+    for place in &groups {
+        group_values.push(match place.json {
+            false => wire(&place.column)?,
+            true => results::json_to_wire(&place.column, &values::whole(&batch, place)?)?,
+        });
+    }
     let scores = hits.iter().flatten();
     Ok(SearchResultData {
         num_queries: count(hits.len()),

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::row::Rows;
 use elanus_engine::api::{Hit, RowAddress};
-use elanus_engine::core::error::Error;
 use elanus_engine::core::schema::{CollectionSchema, DataType};
 
 use super::part::Part;
 use super::target::Target;
+use super::values;
 use crate::convert::params::{Grouping, Window};
-use crate::convert::{internal, invalid, schema as wire_schema, vectors};
+use crate::convert::place::Place;
+use crate::convert::{invalid, mismatch, schema as wire_schema, vectors};
 use crate::status::{Failure, code};
 
 /// The groups of each query, best group first, its rows together.
@@ -20,14 +21,20 @@ pub(super) async fn grouped(
     target: &Target,
     part: &Part,
     grouping: &Grouping,
-) -> Result<Vec<Vec<Hit>>, Failure> {
-    check_fields(target.schema(), &grouping.fields)?;
-    let Window { limit, offset, .. } = part.params.window;
-    let wanted = limit + offset;
+    window: Window,
+) -> Result<Vec<Vec<Vec<Hit>>>, Failure> {
+    if part.metric.is_binary() {
+        let what = "not support search_group_by operation based on binary vector";
+        return Err(mismatch(what, "a vector of numbers", part.metric.name()));
+    }
+    let places = places(target.schema(), grouping)?;
+    let wanted = window.limit + window.offset;
     let mut top_k = wanted.saturating_mul(grouping.size * 2).max(64);
     loop {
         let hits = part.run(target, top_k).await?;
-        let rows = values(target, &hits, &grouping.fields).await?;
+        let addresses: Vec<RowAddress> = hits.iter().flatten().map(|h| h.row).collect();
+        let batch = values::fetch(&target.snapshot, &addresses, &places).await?;
+        let rows = values::equal_by(&batch, &places)?;
         let mut from = 0;
         let mut answer = Vec::with_capacity(hits.len());
         let mut enough = true;
@@ -35,7 +42,7 @@ pub(super) async fn grouped(
             let groups = Groups::gather(&list, &rows, from, grouping.size, wanted);
             from += list.len();
             enough &= list.len() < top_k || groups.enough(grouping, wanted);
-            answer.push(groups.flatten(offset));
+            answer.push(groups.after(window.offset));
         }
         if enough {
             return Ok(answer);
@@ -44,49 +51,54 @@ pub(super) async fn grouped(
     }
 }
 
-/// Groups are made of values of these types.
-fn check_fields(schema: &CollectionSchema, names: &[String]) -> Result<(), Failure> {
+/// What the groups are made by.
+pub(super) fn places(
+    schema: &CollectionSchema,
+    grouping: &Grouping,
+) -> Result<Vec<Place>, Failure> {
+    let names = &grouping.fields;
+    let mut places = Vec::with_capacity(names.len());
     for name in names {
-        let found = schema.fields.iter().find(|f| f.name == *name);
-        let Some(field) = found else {
-            let base = name.split('[').next().unwrap_or(name);
-            if schema.enable_dynamic_field || (base != name && schema.has_field(base)) {
-                return Err(Failure::unsupported(format!(
-                    "group by {name}: grouping by a JSON path or dynamic field is not supported"
-                )));
-            }
-            return Err(Failure::new(
+        let place = Place::resolve(schema, name)?.ok_or_else(|| {
+            Failure::new(
                 code::FIELD_NOT_FOUND,
                 format!("groupBy field not found in schema: field not found[field={name}]"),
-            ));
-        };
-        let kind = match field.data_type {
-            DataType::Float => "FLOAT",
-            DataType::Double => "DOUBLE",
-            DataType::Json => "JSON",
-            DataType::Array { .. } => "ARRAY",
-            ref other => match vectors::type_name(wire_schema::wire_type(other)) {
-                Some(name) => name,
-                None => continue,
-            },
-        };
-        return Err(invalid(format!("unsupported data type {kind} for group by operator")));
+            )
+        })?;
+        if names.len() > 1 && !place.path.is_empty() {
+            return Err(invalid(format!(
+                "group_by with json path is not supported for multi-field group_by, field:{name}"
+            )));
+        }
+        check_type(schema, &place)?;
+        places.push(place);
     }
-    Ok(())
+    if let (Some(path), [first]) = (&grouping.json_path, places.as_mut_slice())
+        && first.json
+    {
+        let name =
+            if path.starts_with('[') { format!("{}{path}", first.column) } else { path.clone() };
+        let wrong = || invalid(format!("cannot parse identifier: {path}"));
+        *first = Place::resolve(schema, &name)?.ok_or_else(wrong)?;
+    }
+    Ok(places)
 }
 
-/// The group fields' values of all hits in order, as comparable bytes.
-async fn values(target: &Target, hits: &[Vec<Hit>], fields: &[String]) -> Result<Rows, Failure> {
-    let addresses: Vec<RowAddress> = hits.iter().flatten().map(|h| h.row).collect();
-    let batch = target.snapshot.fetch(&addresses, fields).await?;
-    let mut columns = Vec::with_capacity(fields.len());
-    for name in fields {
-        let column = batch.column_by_name(name).cloned();
-        columns.push(column.ok_or_else(|| internal(format!("field {name} was not fetched")))?);
-    }
-    let kinds = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
-    let converter = RowConverter::new(kinds).map_err(Error::from)?;
-    Ok(converter.convert_columns(&columns).map_err(Error::from)?)
+/// Groups are made of values of some types only.
+fn check_type(schema: &CollectionSchema, place: &Place) -> Result<(), Failure> {
+    let Some(field) = schema.fields.iter().find(|f| f.name == place.column) else {
+        return Ok(());
+    };
+    let kind = match field.data_type {
+        DataType::Float => "FLOAT",
+        DataType::Double => "DOUBLE",
+        DataType::Array { .. } => "ARRAY",
+        ref other => match vectors::type_name(wire_schema::wire_type(other)) {
+            Some(name) => name,
+            None => return Ok(()),
+        },
+    };
+    Err(invalid(format!("unsupported data type {kind} for group by operator")))
 }
 
 #[derive(Default)]
@@ -120,8 +132,8 @@ impl Groups {
             && (!grouping.strict || self.0.iter().all(|g| g.len() >= grouping.size))
     }
 
-    fn flatten(self, offset: usize) -> Vec<Hit> {
-        self.0.into_iter().skip(offset).flatten().collect()
+    fn after(self, offset: usize) -> Vec<Vec<Hit>> {
+        self.0.into_iter().skip(offset).collect()
     }
 }
 
@@ -129,6 +141,7 @@ impl Groups {
 mod tests {
     use super::*;
     use arrow::array::{ArrayRef, Int64Array};
+    use arrow::row::{RowConverter, SortField};
     use elanus_engine::core::schema::FieldSchema;
     use std::sync::Arc;
 
@@ -143,7 +156,7 @@ mod tests {
     }
 
     fn rows(groups: Groups, offset: usize) -> Vec<u32> {
-        groups.flatten(offset).iter().map(|h| h.row.row).collect()
+        groups.after(offset).iter().flatten().map(|h| h.row.row).collect()
     }
 
     #[test]
@@ -157,7 +170,7 @@ mod tests {
 
     #[test]
     fn strict_groups_must_be_full() {
-        let strict = |strict| Grouping { fields: vec![], size: 2, strict };
+        let strict = |strict| Grouping { size: 2, strict, ..Grouping::default() };
         let values = [Some(1), Some(2), Some(1)];
         let enough = |g: &Grouping| groups(&values, 2, 2).map(|found| found.enough(g, 2));
         assert_eq!(enough(&strict(false)), Some(true));
@@ -170,7 +183,10 @@ mod tests {
             FieldSchema::new("i", DataType::Int8),
             FieldSchema::new("f", DataType::Float),
         ]);
-        let check = |name: &str| check_fields(&schema, &[name.to_string()]).err().map(|f| f.code);
+        let check = |name: &str| {
+            let grouping = Grouping { fields: vec![name.to_string()], ..Grouping::default() };
+            places(&schema, &grouping).err().map(|f| f.code)
+        };
         assert_eq!(check("i"), None);
         assert_eq!(check("f"), Some(1100));
         assert_eq!(check("x"), Some(1700));

@@ -1,25 +1,23 @@
 //! Hybrid search: several vector searches over one snapshot, joined into one order.
 
-mod rank;
-
-use std::collections::HashMap;
-
-use elanus_engine::api::{Hit, RowAddress};
-use elanus_engine::core::key::Keys;
+use elanus_engine::api::Hit;
 use elanus_proto::service::{HybridSearchRequest, SearchRequest, SearchResults};
 use futures::future::try_join_all;
 
 use super::answer::{self, Shown};
+use super::group;
+use super::join::{GroupScorer, Joining, joined};
+use super::order;
 use super::outputs::Outputs;
-use super::part::Part;
+use super::part::{Outer, Part};
+use super::rank::Ranker;
 use super::target::Target;
 use super::{refuse_extras, results};
 use crate::context::Context;
-use crate::convert::params::{Params, Window, rank_window};
-use crate::convert::{ids, invalid, mismatch};
+use crate::convert::params::{Asker, Grouping, Params, Window, grouping, order_keys, rank_window};
+use crate::convert::{invalid, mismatch};
 use crate::proxy::dml::refuse_namespace;
 use crate::status::Failure;
-use rank::Ranker;
 
 /// Most searches in one request, as in Milvus.
 const MAX_PARTS: usize = 1_024;
@@ -28,37 +26,76 @@ const MAX_PARTS: usize = 1_024;
 pub async fn hybrid_search(
     ctx: &Context,
     database: &str,
-    request: HybridSearchRequest,
+    mut request: HybridSearchRequest,
 ) -> Result<SearchResults, Failure> {
     refuse_namespace(request.namespace.as_deref())?;
     if !request.function_chains.is_empty() {
         return Err(Failure::unsupported("function chains are not supported"));
     }
     let name = &request.collection_name;
-    let target = Target::open(ctx, database, name, &request.partition_names)?;
+    let target = Target::open(ctx, database, name, &request.partition_names)?
+        .with_clock(&request.rank_params)?;
     let limits = &ctx.engine.settings().limits;
     let params = Params::new(&request.rank_params)?;
-    params.refuse(&["group_by_field", "group_by_fields", "group_size", "strict_group_size"])?;
-    params.refuse(&["order_by_fields"])?;
     let window = rank_window(&params, limits.max_top_k)?;
+    let grouping = grouping(&params)?;
+    let keys = match params.text("order_by_fields") {
+        Some(text) => order_keys(target.schema(), text, Asker::Search)?,
+        None => Vec::new(),
+    };
     let outputs = Outputs::new(target.schema(), &request.output_fields)?;
-    let parts = parts(&target, request.requests, window, limits).await?;
+    let outer = Outer { window, boosts: request.function_score.as_ref() };
+    let parts = parts(&target, std::mem::take(&mut request.requests), outer, limits).await?;
     let metrics: Vec<_> = parts.iter().map(|p| p.metric).collect();
     let ranker = match &request.function_score {
-        Some(score) => Ranker::from_function(score, &metrics)?,
+        Some(score) => Ranker::from_function(score, &metrics, target.schema())?,
+        None => None,
+    };
+    let ranker = match ranker {
+        Some(_) if !keys.is_empty() => return Err(super::both_orders()),
+        Some(ranker) => ranker,
         None => Ranker::from_params(&params, &metrics)?,
     };
-    let found = try_join_all(parts.iter().map(|p| p.run(&target, p.params.window.limit))).await?;
-    let hits = joined(&target, &found, &ranker, window).await?;
-    let shown = Shown { outputs: &outputs, round_decimal: window.round_decimal, grouped_by: &[] };
+    let grouping = grouping.as_ref();
+    let found = try_join_all(parts.iter().map(|p| found(&target, p, grouping, window))).await?;
+    let scorer = GroupScorer::read(params.text("rank_group_scorer"))?;
+    let joining = Joining { ranker: &ranker, window, grouping: grouping.map(|g| (g, scorer)) };
+    let mut groups = joined(&target, &found, &joining).await?;
+    order::sort(&target, &mut groups, &keys).await?;
+    let hits: Vec<Vec<Hit>> = groups.into_iter().map(|g| g.concat()).collect();
+    let shown = Shown { outputs: &outputs, round_decimal: window.round_decimal, grouping };
     let data = answer::assemble(&target, &hits, &shown).await?;
     Ok(results(&target, request.collection_name, data))
+}
+
+/// What one search finds: its best rows, or the rows of its best groups.
+async fn found(
+    target: &Target,
+    part: &Part,
+    grouping: Option<&Grouping>,
+    outer: Window,
+) -> Result<Vec<Vec<Hit>>, Failure> {
+    let Some(grouping) = grouping else {
+        return part.run(target, part.params.window.limit).await;
+    };
+    // As many groups as the answer needs, even where the part asks for fewer rows.
+    let limit = part.params.window.limit.max(outer.limit + outer.offset);
+    let window = Window { limit, offset: 0, round_decimal: None };
+    let groups = group::grouped(target, part, grouping, window).await?;
+    let mut hits: Vec<Vec<Hit>> = groups.into_iter().map(|g| g.concat()).collect();
+    for list in &mut hits {
+        list.sort_by(|a, b| match part.metric.higher_is_nearer() {
+            true => b.score.total_cmp(&a.score),
+            false => a.score.total_cmp(&b.score),
+        });
+    }
+    Ok(hits)
 }
 
 async fn parts(
     target: &Target,
     requests: Vec<SearchRequest>,
-    window: Window,
+    outer: Outer<'_>,
     limits: &elanus_engine::core::settings::LimitSettings,
 ) -> Result<Vec<Part>, Failure> {
     if requests.is_empty() || requests.len() > MAX_PARTS {
@@ -70,7 +107,7 @@ async fn parts(
     let mut parts: Vec<Part> = Vec::with_capacity(requests.len());
     for request in requests {
         refuse_extras(&request)?;
-        let part = Part::read(target, request, Some(window), limits).await?;
+        let part = Part::read(target, request, Some(outer), limits).await?;
         if part.params.page.is_some() {
             return Err(Failure::unsupported("a hybrid search cannot be iterated"));
         }
@@ -84,59 +121,4 @@ async fn parts(
         parts.push(part);
     }
     Ok(parts)
-}
-
-type Address = (u32, u32);
-
-fn address(row: RowAddress) -> Address {
-    (row.unit, row.row)
-}
-
-/// The rows of all parts in one order for each query; equal scores are ordered by key.
-async fn joined(
-    target: &Target,
-    found: &[Vec<Vec<Hit>>],
-    ranker: &Ranker,
-    window: Window,
-) -> Result<Vec<Vec<Hit>>, Failure> {
-    let (places, keys) = keys_of(target, found).await?;
-    let queries = found.first().map_or(0, Vec::len);
-    let mut answer = Vec::with_capacity(queries);
-    for query in 0..queries {
-        let mut scores: HashMap<Address, Hit> = HashMap::new();
-        for (part, lists) in found.iter().enumerate() {
-            for (rank, hit) in lists.get(query).into_iter().flatten().enumerate() {
-                let share = ranker.share(part, rank, hit.score);
-                let total = scores.entry(address(hit.row));
-                total.and_modify(|h| h.score += share).or_insert(Hit { score: share, ..*hit });
-            }
-        }
-        let mut ranked: Vec<Hit> = scores.into_values().collect();
-        let place = |hit: &Hit| places.get(&address(hit.row)).copied().unwrap_or_default();
-        ranked.sort_by(|a, b| {
-            let better = b.score.total_cmp(&a.score);
-            let better = if ranker.larger_is_better() { better } else { better.reverse() };
-            better.then_with(|| keys.compare(place(a), place(b)))
-        });
-        answer.push(ranked.into_iter().skip(window.offset).take(window.limit).collect());
-    }
-    Ok(answer)
-}
-
-/// The keys of all rows that were found, and where each row's key is.
-async fn keys_of(
-    target: &Target,
-    found: &[Vec<Vec<Hit>>],
-) -> Result<(HashMap<Address, usize>, Keys), Failure> {
-    let mut places = HashMap::new();
-    let mut rows = Vec::new();
-    for hit in found.iter().flatten().flatten() {
-        places.entry(address(hit.row)).or_insert_with(|| {
-            rows.push(hit.row);
-            rows.len() - 1
-        });
-    }
-    let primary = target.schema().primary()?.name.clone();
-    let batch = target.snapshot.fetch(&rows, std::slice::from_ref(&primary)).await?;
-    Ok((places, ids::key_column(&batch, &primary)?))
 }

@@ -1,15 +1,29 @@
-//! Pages of a search iterator. The server keeps nothing between pages: a page begins behind the
-//! score with which the page before ended, so a page never ends between rows of equal score.
+//! Pages of a search iterator, all of one snapshot. A page begins behind the score with which the page
+//! before ended, so a page never ends between rows of equal score.
 
 use elanus_engine::api::Hit;
 use elanus_engine::core::runtime::random_id;
+use elanus_engine::core::time::Timestamp;
+use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::SearchIteratorV2Results;
 
 use super::part::Part;
-use super::target::Target;
+use super::target::{Page, Target};
 use crate::convert::invalid;
-use crate::convert::params::IteratorPage;
+use crate::convert::params::{IteratorPage, Params};
 use crate::status::Failure;
+
+/// The moment that a call of an iterator asks for; `None`: it is no iterator's.
+pub(crate) fn page_of(
+    params: &[KeyValuePair],
+    guarantee: Timestamp,
+) -> Result<Option<Page>, Failure> {
+    let params = Params::new(params)?;
+    if params.text("iterator").is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Page { at: guarantee, strict: params.truth("iterator")? }))
+}
 
 /// One page and what the client needs for the next.
 pub(super) async fn page(

@@ -24,9 +24,15 @@ impl Outputs {
         let mut whole = false;
         for name in asked.iter().map(|name| name.trim()) {
             if name == "*" {
-                schema.fields.iter().for_each(|f| add(&mut columns, &f.name));
+                let shown = schema.fields.iter().filter(|f| !f.is_function_output);
+                shown.for_each(|f| add(&mut columns, &f.name));
                 whole |= schema.enable_dynamic_field;
-            } else if schema.has_field(name) {
+            } else if let Some(field) = schema.fields.iter().find(|f| f.name == name) {
+                if field.is_function_output {
+                    return Err(invalid(format!(
+                        "not allowed to retrieve raw data of field {name}"
+                    )));
+                }
                 add(&mut columns, name);
             } else if !schema.enable_dynamic_field {
                 return Err(invalid(format!("field {name} not exist")));

@@ -10,14 +10,17 @@ use elanus_engine::api::{
 use elanus_engine::core::key::Key;
 use elanus_engine::core::schema::{CollectionSchema, FieldSchema};
 use elanus_engine::core::settings::LimitSettings;
-use elanus_proto::schema::IDs;
+use elanus_proto::schema::{FunctionSchema, FunctionScore, IDs};
 use elanus_proto::service::search_request::SearchInput;
 use elanus_proto::service::{self};
 
+use super::boost::Boosts;
+use super::rank::reranker;
 use super::target::Target;
-use crate::convert::params::{SearchParams, Window, metric};
+use crate::convert::params::{Params, SearchParams, Window, metric};
 use crate::convert::vectors::{default_metric, queries_of_rows};
 use crate::convert::{ids, internal, invalid, mismatch, placeholder};
+use crate::proxy::index_params::kinds::Vectors;
 use crate::proxy::search_effort::{self, Asked, Mode};
 use crate::status::Failure;
 
@@ -33,21 +36,40 @@ pub(super) struct Part {
     select: Selection,
     range: Option<ScoreRange>,
     effort: Effort,
+    boosts: Option<Boosts>,
+}
+
+/// The hybrid search around a part.
+#[derive(Clone, Copy)]
+pub(super) struct Outer<'a> {
+    /// Its window.
+    pub window: Window,
+    /// Its function score, whose boosts are for every part.
+    pub boosts: Option<&'a FunctionScore>,
 }
 
 impl Part {
-    /// Reads a request; `outer` is the window of the hybrid search that it is a part of.
+    /// Reads a request; `outer` is the hybrid search that it is a part of.
     pub async fn read(
         target: &Target,
         request: service::SearchRequest,
-        outer: Option<Window>,
+        outer: Option<Outer<'_>>,
         limits: &LimitSettings,
     ) -> Result<Self, Failure> {
-        let params = SearchParams::new(&request.search_params, outer, limits.max_top_k)?;
-        target.check_id(params.collection_id)?;
+        let window = outer.map(|o| o.window);
+        let params = SearchParams::new(&request.search_params, window, limits.max_top_k)?;
+        target.check_id(params.collection_id, "may have been changed")?;
         let field = vector_field(target.schema(), params.anns_field.as_deref())?;
+        if field.is_function_output {
+            return Err(Failure::unsupported(format!(
+                "field {} is filled by a function, which is not run yet: search by text is not \
+                 supported",
+                field.name
+            )));
+        }
         let metric = field_metric(target.snapshot.info(), field, params.metric.as_deref())?;
-        let select = target.select(&request.dsl, request.expr_template_values)?;
+        let boosts = boosts(target, &request, outer)?;
+        let select = target.select_for_search(&request.dsl, request.expr_template_values)?;
         let queries = match request.search_input {
             Some(SearchInput::PlaceholderGroup(bytes)) => {
                 placeholder::query_vectors(&bytes, field)?
@@ -59,7 +81,21 @@ impl Part {
         let range = range(&params, metric)?;
         let effort = effort(target, field, &params)?;
         let field = field.name.clone();
-        Ok(Self { params, metric, queries: Arc::new(queries), field, select, range, effort })
+        Ok(Self {
+            params,
+            metric,
+            queries: Arc::new(queries),
+            field,
+            select,
+            range,
+            effort,
+            boosts,
+        })
+    }
+
+    /// Whether scores are changed after the search.
+    pub fn is_boosted(&self) -> bool {
+        self.boosts.is_some()
     }
 
     /// The best `top_k` rows of each query.
@@ -83,13 +119,34 @@ impl Part {
             range,
             effort: self.effort,
         };
-        Ok(target.snapshot.search(&request).await?.hits)
+        let mut hits = target.snapshot.search(&request).await?.hits;
+        if let Some(boosts) = &self.boosts {
+            boosts.apply(&target.snapshot, self.metric, &mut hits).await?;
+        }
+        Ok(hits)
     }
 
     /// The range of scores strictly behind one, within the asked range.
     pub fn range_behind(&self, bound: f32) -> ScoreRange {
         behind(self.metric, bound, self.range)
     }
+}
+
+/// The boosts of a search and of the hybrid search around it.
+fn boosts(
+    target: &Target,
+    request: &service::SearchRequest,
+    outer: Option<Outer<'_>>,
+) -> Result<Option<Boosts>, Failure> {
+    let scores = [request.function_score.as_ref(), outer.and_then(|o| o.boosts)];
+    let functions: Vec<&FunctionSchema> = scores
+        .iter()
+        .flatten()
+        .flat_map(|score| &score.functions)
+        .filter(|function| reranker(function) == "boost")
+        .collect();
+    let modes = scores.iter().flatten().flat_map(|s| s.params.clone()).collect::<Vec<_>>();
+    Boosts::read(&functions, &Params::new(&modes)?, target.schema(), &request.expr_template_values)
 }
 
 /// The engine compares scores before they are rounded to 32 bits, and `bound` is a rounded one: the
@@ -119,7 +176,7 @@ fn effort(target: &Target, field: &FieldSchema, params: &SearchParams) -> Result
     };
     search_effort::effort(&Asked {
         index: info.indexes.iter().find(|i| i.field == field.name).map(|i| &i.params),
-        binary: field.data_type.is_binary_vector(),
+        vectors: Vectors::of(&field.data_type),
         search: &params.raw,
         top_k: params.window.limit + params.window.offset,
         mode,
@@ -176,12 +233,12 @@ fn field_metric(
     asked: Option<&str>,
 ) -> Result<Metric, Failure> {
     let index = info.indexes.iter().find(|i| i.field == field.name);
-    let binary = field.data_type.is_binary_vector();
     let own = index.and_then(|i| i.params.get("metric_type")).filter(|m| !m.is_empty());
     let Some(own) = own else {
-        return asked.map_or(Ok(default_metric(&field.data_type)), |name| metric(name, binary));
+        return asked
+            .map_or(Ok(default_metric(&field.data_type)), |name| metric(name, &field.data_type));
     };
-    let own = metric(own, binary)?;
+    let own = metric(own, &field.data_type)?;
     match asked {
         Some(name) if !name.eq_ignore_ascii_case(own.name()) => {
             let text = "fail to search: metric type not match";

@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use elanus_engine::api::{CollectionInfo, PartitionSet, Selection, Snapshot};
 use elanus_engine::core::schema::CollectionSchema;
+use elanus_engine::core::time::Timestamp;
+use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::TemplateValue;
-use elanus_sql::lang::Filter;
+use elanus_sql::lang::{Filter, check_isolation};
 
 use crate::context::{Context, signed};
+use crate::convert::params::Params;
+use crate::convert::timezone::Clock;
 use crate::convert::{invalid, template};
 use crate::proxy::dml::{e_with, named_partitions_with_key};
+use crate::proxy::isolation;
 use crate::status::Failure;
 
 /// A collection opened for reading.
@@ -18,9 +23,53 @@ pub(crate) struct Target {
     /// Everything is read from here.
     pub snapshot: Snapshot,
     partitions: PartitionSet,
+    /// How moments are read and shown.
+    pub clock: Clock,
+    /// Whether partition keys are isolated.
+    isolated: bool,
 }
 
+/// How an iterator's call asks for its moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    /// The timestamp that the call names; small ones are words for consistency levels.
+    pub at: Timestamp,
+    /// Whether it is a page, not a call beside one, such as that which skips rows.
+    pub strict: bool,
+}
+
+/// Guarantee timestamps up to this one mean consistency levels.
+const LEVELS: Timestamp = 2;
+
 impl Target {
+    /// Opens an iterator's page: at the moment of its first page, which is held from then on.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if the moment is not held any more.
+    pub fn open_page(
+        ctx: &Context,
+        database: &str,
+        name: &str,
+        partitions: &[String],
+        page: Page,
+    ) -> Result<Self, Failure> {
+        let collection = ctx.collection(database, name)?;
+        if page.at > LEVELS
+            && let Some(snapshot) = ctx.pins.find(collection.id(), page.at)
+        {
+            return Self::over(snapshot, &collection.info(), partitions);
+        }
+        let snapshot = collection.snapshot();
+        if page.strict {
+            // A moment that is still to come was not ours.
+            if page.at > LEVELS && page.at < snapshot.timestamp() {
+                return Err(gone(ctx, page.at));
+            }
+            ctx.pins.hold(collection.id(), &snapshot);
+        }
+        Self::over(snapshot, &collection.info(), partitions)
+    }
+
     /// Opens the named partitions, or all that are loaded.
     ///
     /// # Errors
@@ -32,9 +81,24 @@ impl Target {
         partitions: &[String],
     ) -> Result<Self, Failure> {
         let collection = ctx.collection(database, name)?;
-        let info = collection.info();
-        let partitions = readable(&info, partitions)?;
-        Ok(Self { snapshot: collection.snapshot(), partitions })
+        Self::over(collection.snapshot(), &collection.info(), partitions)
+    }
+
+    fn over(
+        snapshot: Snapshot,
+        info: &CollectionInfo,
+        partitions: &[String],
+    ) -> Result<Self, Failure> {
+        let partitions = readable(info, partitions)?;
+        let clock = Clock::of_properties(&info.properties);
+        let isolated = isolation::is_on(&info.properties)?;
+        Ok(Self { snapshot, partitions, clock, isolated })
+    }
+
+    /// Takes the time zone and the parts of moments that a request asks for.
+    pub fn with_clock(mut self, params: &[KeyValuePair]) -> Result<Self, Failure> {
+        self.clock = self.clock.with(&Params::new(params)?)?;
+        Ok(self)
     }
 
     /// The schema of the snapshot.
@@ -49,10 +113,23 @@ impl Target {
         templates: HashMap<String, TemplateValue>,
     ) -> Result<Selection, Failure> {
         let templates = template::templates(templates)?;
-        let filter = Filter::parse_optional(filter, self.schema(), &templates)
+        let filter = Filter::parse_in(self.clock.zone, filter, self.schema(), &templates)
             .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
         let filter = filter.map(|f| Arc::new(f) as _);
         Ok(Selection { filter, partitions: self.partitions.clone() })
+    }
+
+    /// Like [`Self::select`], for a vector search: where partition keys are isolated, the filter names one.
+    pub fn select_for_search(
+        &self,
+        filter: &str,
+        templates: HashMap<String, TemplateValue>,
+    ) -> Result<Selection, Failure> {
+        if let Some(key) = self.schema().partition_key().filter(|_| self.isolated) {
+            check_isolation(filter, &key.name)
+                .map_err(|e| e_with(e.into(), "failed to create query plan"))?;
+        }
+        self.select(filter, templates)
     }
 
     /// All rows of the partitions.
@@ -61,16 +138,24 @@ impl Target {
     }
 
     /// Checks that an iterator still reads the collection with which it began.
-    pub fn check_id(&self, id: Option<i64>) -> Result<(), Failure> {
+    pub fn check_id(&self, id: Option<i64>, changed: &str) -> Result<(), Failure> {
         let own = signed(self.snapshot.info().id);
         match id {
-            Some(id) if id != 0 && id != own => Err(invalid(
-                "Input collection id is not consistent to collectionID in the context, \
-                 alias or database may have changed",
-            )),
+            Some(id) if id != 0 && id != own => Err(invalid(format!(
+                "Input collection id is not consistent to collectionID in the context, alias or \
+                 database {changed}"
+            ))),
             _ => Ok(()),
         }
     }
+}
+
+fn gone(ctx: &Context, at: Timestamp) -> Failure {
+    invalid(format!(
+        "the snapshot of this iterator (timestamp {at}) is gone: it is held for {} s after the last \
+         page, and not over a restart; begin a new iterator",
+        ctx.pins.idle().as_secs()
+    ))
 }
 
 fn readable(info: &CollectionInfo, asked: &[String]) -> Result<PartitionSet, Failure> {

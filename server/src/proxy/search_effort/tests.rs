@@ -11,7 +11,7 @@ fn raw(value: Value) -> RawParams {
 
 struct Case {
     index: Params,
-    binary: bool,
+    vectors: Vectors,
     top_k: usize,
     mode: Mode,
     rows: u64,
@@ -19,7 +19,13 @@ struct Case {
 
 /// A search for ten results of a million rows.
 fn on(index: &[(&str, &str)]) -> Case {
-    Case { index: text(index), binary: false, top_k: 10, mode: Mode::Plain, rows: 1_000_000 }
+    Case {
+        index: text(index),
+        vectors: Vectors::Dense,
+        top_k: 10,
+        mode: Mode::Plain,
+        rows: 1_000_000,
+    }
 }
 
 fn index(kind: &str) -> Case {
@@ -30,7 +36,7 @@ impl Case {
     fn ask(&self, search: Value) -> Result<f32, String> {
         let asked = Asked {
             index: Some(&self.index),
-            binary: self.binary,
+            vectors: self.vectors,
             search: &raw(search),
             top_k: self.top_k,
             mode: self.mode,
@@ -46,7 +52,7 @@ impl Case {
 #[test]
 fn without_parameters_the_effort_is_the_default() {
     for kind in kinds::all_names().filter(|name| *name != "SCANN_DVR") {
-        let exact = kinds::named(kind, false).is_some_and(|k| k.knob == Knob::Exact);
+        let exact = kinds::named(kind, Vectors::Dense).is_some_and(|k| k.knob == Knob::Exact);
         let want = if exact { 1.0 } else { 0.98 };
         assert_eq!(index(kind).ask(json!({})), Ok(want), "{kind}");
     }
@@ -56,7 +62,14 @@ fn without_parameters_the_effort_is_the_default() {
 
 fn asked_nothing() -> Asked<'static> {
     static EMPTY: RawParams = RawParams::new();
-    Asked { index: None, binary: false, search: &EMPTY, top_k: 10, mode: Mode::Plain, rows: &|| 0 }
+    Asked {
+        index: None,
+        vectors: Vectors::Dense,
+        search: &EMPTY,
+        top_k: 10,
+        mode: Mode::Plain,
+        rows: &|| 0,
+    }
 }
 
 #[test]
@@ -80,7 +93,12 @@ fn usual_settings_give_what_they_give_in_milvus() {
         (index(AUTO), json!({"level": 6}), 0.99, 0.99),
         (index(AUTO), json!({"level": 10}), 0.998, 0.999),
         (index(AUTO), json!({"ef": 64}), 0.97, 0.985),
-        (Case { binary: true, ..index("BIN_IVF_FLAT") }, json!({"nprobe": 64}), 0.975, 0.985),
+        (
+            Case { vectors: Vectors::Bits, ..index("BIN_IVF_FLAT") },
+            json!({"nprobe": 64}),
+            0.975,
+            0.985,
+        ),
     ] {
         let got = case.ask(search.clone()).unwrap_or_default();
         assert!((least..=most).contains(&got), "{:?} {search}: {got}", case.index);
@@ -97,7 +115,7 @@ fn all_lists_are_an_exact_search_where_lists_hold_the_vectors() {
     assert!(
         Case { rows: 390, ..index("IVF_SQ8") }.ask(json!({"nprobe": 10})).is_ok_and(|e| e < 1.0)
     );
-    let bits = Case { binary: true, ..on(&[("index_type", AUTO)]) };
+    let bits = Case { vectors: Vectors::Bits, ..on(&[("index_type", AUTO)]) };
     assert_eq!(bits.ask(json!({"nprobe": 1024})), Ok(1.0));
 }
 

@@ -7,7 +7,7 @@ use super::fixture::{batch, run, schema, templates};
 use crate::lang::Filter;
 
 /// All ids but these.
-fn but(ids: &[usize]) -> Vec<usize> {
+pub(super) fn but(ids: &[usize]) -> Vec<usize> {
     (0..10).filter(|i| !ids.contains(i)).collect()
 }
 
@@ -28,7 +28,7 @@ fn one_row(row: usize) -> UnitStats {
 }
 
 /// The rows that match are as expected, and pruning keeps all of them.
-fn check(cases: &[(&str, &[usize])]) {
+pub(super) fn check(cases: &[(&str, &[usize])]) {
     let mut wrong = Vec::new();
     let units: Vec<UnitStats> = (0..10).map(one_row).collect();
     let units: Vec<&UnitStats> = units.iter().collect();

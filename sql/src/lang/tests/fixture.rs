@@ -6,12 +6,13 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, BooleanBuilder, FixedSizeListArray, Float32Array, Float32Builder,
     Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, Int64Builder, ListBuilder,
-    RecordBatch, StringArray, StringBuilder,
+    RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::Float32Type;
 use elanus_engine::core::error::Result;
 use elanus_engine::core::filter::RowFilter;
 use elanus_engine::core::schema::{CollectionSchema, DataType, FieldSchema};
+use elanus_engine::core::timestamptz::Zone;
 
 use crate::lang::{Filter, TemplateValue};
 
@@ -43,6 +44,39 @@ pub const META: [&str; 10] = [
     r#"{"color":"green"}"#,
 ];
 
+/// The geometry column.
+pub const SHAPES: [Option<&str>; 10] = [
+    Some("POINT (1 1)"),
+    Some("POINT (5 5)"),
+    Some("LINESTRING (0 0, 4 4)"),
+    None,
+    Some("POLYGON ((0 0, 4 0, 4 4, 0 4, 0 0))"),
+    Some("POLYGON ((2 2, 6 2, 6 6, 2 6, 2 2))"),
+    Some("POLYGON ((4 0, 8 0, 8 4, 4 4, 4 0))"),
+    Some("POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0))"),
+    Some("MULTIPOINT ((1 1), (9 9))"),
+    Some("LINESTRING (-1 2, 5 2)"),
+];
+
+/// The moments: midnight on the first days of 2025, but null and one before 1970.
+const MOMENTS: [Option<&str>; 10] = [
+    Some("2025-01-01T00:00:00Z"),
+    Some("2025-01-02T00:00:00Z"),
+    Some("2025-01-31T00:00:00Z"),
+    None,
+    Some("2025-02-28T23:59:59.999999Z"),
+    Some("2024-02-29T12:00:00Z"),
+    Some("1969-12-31T23:59:59Z"),
+    Some("2025-01-01T08:00:00+08:00"),
+    Some("2025-01-01T00:00:00.5Z"),
+    Some("9999-12-31T23:59:59Z"),
+];
+
+fn moments() -> ArrayRef {
+    let micros = MOMENTS.iter().map(|m| m.map(|m| Zone::default().parse(m).unwrap()));
+    Arc::new(TimestampMicrosecondArray::from_iter(micros).with_timezone("UTC"))
+}
+
 fn array_of(element: DataType) -> DataType {
     DataType::Array { element: Box::new(element), max_capacity: 100 }
 }
@@ -69,6 +103,9 @@ pub fn strict_schema() -> CollectionSchema {
         FieldSchema::new("af", array_of(DataType::Float)).nullable(),
         FieldSchema::new("ab", array_of(DataType::Bool)).nullable(),
         FieldSchema::new("vec", DataType::FloatVector { dim: 2 }),
+        FieldSchema::new("ts", DataType::Timestamptz).nullable(),
+        FieldSchema::new("g", DataType::Geometry).nullable(),
+        FieldSchema::new("t", DataType::Text).nullable(),
     ])
 }
 
@@ -205,6 +242,9 @@ pub fn batch() -> RecordBatch {
             (0..10).map(|_| Some([Some(1.0), Some(2.0)])),
             2,
         )),
+        moments(),
+        Arc::new(StringArray::from(SHAPES.to_vec())),
+        Arc::new(StringArray::from_iter((0..10).map(|i| (i != 3).then(|| format!("text {i}"))))),
         Arc::new(StringArray::from(META.to_vec())),
     ];
     // Lists are made with nullable items named "item", as the schema says.

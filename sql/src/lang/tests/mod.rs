@@ -2,6 +2,7 @@
 
 mod bad;
 mod cases;
+mod cases_more;
 mod engine;
 mod fixture;
 mod syntax;

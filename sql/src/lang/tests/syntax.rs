@@ -16,6 +16,8 @@ fn shape(node: &Node) -> String {
         Kind::Int(v) => v.to_string(),
         Kind::Float(v) => format!("{v:?}"),
         Kind::Text(v) => format!("{v:?}"),
+        Kind::Moment(v) => format!("(iso {v:?})"),
+        Kind::Interval(v) => format!("(interval {v:?})"),
         Kind::List(items) => format!("[{}]", list(items, " ")),
         Kind::Template(name) => format!("{{{name}}}"),
         Kind::Field(name, path) => format!("{name}{}", crate::lang::ast::path_text(path)),

@@ -14,7 +14,7 @@ use crate::report::{Counts, Outcome, close};
 type Step = fn(&Context) -> Result<Counts, String>;
 
 /// The steps, cheap ones first. The layer test is one of the tests of `cargo test`.
-const STEPS: [(&str, Step); 8] = [
+const STEPS: [(&str, Step); 9] = [
     ("format", cargo::format),
     ("links", links::check),
     ("paths", paths::check),
@@ -23,7 +23,11 @@ const STEPS: [(&str, Step); 8] = [
     ("build", cargo::build),
     ("rust", cargo::test),
     ("sdk", sdk::test),
+    ("crash", crate::crash::step),
 ];
+
+/// Steps that `--quick` leaves out.
+const WITH_CLIENTS: [&str; 2] = ["sdk", "crash"];
 
 /// Runs the steps; a failing one does not stop the others.
 pub fn test(context: &Context, arguments: &[String]) -> Result<bool, String> {
@@ -42,8 +46,11 @@ pub fn test(context: &Context, arguments: &[String]) -> Result<bool, String> {
     }
     let mut outcomes = Vec::new();
     for (name, step) in STEPS {
-        let wanted =
-            if named.is_empty() { !(quick && name == "sdk") } else { named.contains(&name) };
+        let wanted = if named.is_empty() {
+            !(quick && WITH_CLIENTS.contains(&name))
+        } else {
+            named.contains(&name)
+        };
         if !wanted {
             continue;
         }

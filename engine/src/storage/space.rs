@@ -1,0 +1,100 @@
+//! Room on the disks of a store. A log that meets a full disk cannot know what of its last group is stable, and
+//! must then refuse all writes until it is opened anew; so writes are refused before, and go on by
+//! themselves when there is room again.
+
+use std::path::PathBuf;
+
+use parking_lot::Mutex;
+
+use crate::core::error::{Error, Result, Subject};
+use crate::core::runtime::Stopwatch;
+
+/// How long an answer of the operating system holds.
+const HOLDS_MS: u128 = 100;
+
+/// Watches the free space of the local log and, where it is a folder, of the bucket.
+#[derive(Debug, Default)]
+pub struct Space {
+    folders: Vec<PathBuf>,
+    least_bytes: u64,
+    newest: Mutex<Option<(Stopwatch, Option<Short>)>>,
+}
+
+/// A disk with too little room.
+#[derive(Debug, Clone)]
+struct Short {
+    folder: PathBuf,
+    free_bytes: u64,
+}
+
+impl Space {
+    /// Wants so many free bytes at each of these folders; 0: it does not look.
+    pub fn new(folders: Vec<PathBuf>, least_bytes: u64) -> Self {
+        Self { folders, least_bytes, newest: Mutex::default() }
+    }
+
+    /// Refuses while a disk has too little room.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`](crate::core::error::ErrorKind::LimitExceeded) of the store.
+    pub fn check(&self) -> Result<()> {
+        let Some(short) = self.short() else { return Ok(()) };
+        Err(Error::limit(
+            Subject::Store,
+            format!(
+                "disk quota exceeded: {} has {} bytes free, {} are wanted (setting \
+                 log.min_free_bytes); reads go on, and writes when there is room again",
+                short.folder.display(),
+                short.free_bytes,
+                self.least_bytes
+            ),
+        ))
+    }
+
+    fn short(&self) -> Option<Short> {
+        if self.least_bytes == 0 {
+            return None;
+        }
+        let mut newest = self.newest.lock();
+        if let Some((since, short)) = &*newest
+            && since.elapsed().as_millis() < HOLDS_MS
+        {
+            return short.clone();
+        }
+        let short = self.folders.iter().find_map(|folder| {
+            let free_bytes = free_bytes(folder)?;
+            (free_bytes < self.least_bytes).then(|| Short { folder: folder.clone(), free_bytes })
+        });
+        *newest = Some((Stopwatch::start(), short.clone()));
+        short
+    }
+}
+
+/// Free bytes of the disk that holds a folder; none where the system does not tell.
+#[cfg(unix)]
+fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free_bytes(_folder: &std::path::Path) -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::error::ErrorKind;
+
+    #[test]
+    fn a_disk_without_room_is_told() {
+        let here = vec![std::env::temp_dir()];
+        assert!(Space::new(here.clone(), 1).check().is_ok());
+        assert!(Space::new(here.clone(), 0).check().is_ok());
+        assert!(Space::default().check().is_ok());
+        let error = Space::new(here, u64::MAX).check().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::LimitExceeded);
+        assert!(error.message().contains("log.min_free_bytes"), "{error}");
+    }
+}

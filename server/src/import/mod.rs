@@ -1,0 +1,62 @@
+//! Bulk import: files of rows or columns into a collection.
+//!
+//! A job reads its files twice: first everything is checked, then everything is written, so that a bad
+//! value in the last row leaves nothing behind. Formats become columns of Milvus's messages and go
+//! the way of any insert. [`Jobs`] runs them and remembers how far they are; it knows nothing of how it
+//! is asked.
+
+mod arrays;
+mod csv;
+mod job;
+mod jobs;
+mod json;
+mod numpy;
+mod parquet;
+mod run;
+mod source;
+mod values;
+
+pub use job::{Job, Request, Stage};
+pub use jobs::Jobs;
+
+use arrow::array::RecordBatch;
+use elanus_engine::core::schema::{CollectionSchema, DYNAMIC_FIELD};
+use elanus_proto::schema::FieldData;
+
+use crate::convert::columns;
+use crate::status::{Failure, code};
+
+/// Rows that are held in memory at once.
+const BATCH_ROWS: usize = 4_096;
+
+/// Code 2100: the fault is in the files.
+pub(crate) fn failed(why: impl std::fmt::Display) -> Failure {
+    Failure::new(code::IMPORT_FAILED, format!("{why}: importing data failed"))
+}
+
+/// Columns as a batch that the engine takes.
+fn batch(
+    schema: &CollectionSchema,
+    columns: Vec<FieldData>,
+    rows: usize,
+) -> Result<RecordBatch, Failure> {
+    let primary = schema.primary()?;
+    if primary.auto_id && columns.iter().any(|c| c.field_name == primary.name) {
+        return Err(failed(format!(
+            "the primary key '{}' is auto-generated, no need to provide",
+            primary.name
+        )));
+    }
+    let batch = columns::to_batch(schema, columns, rows)?;
+    columns::check_complete(schema, &batch)?;
+    Ok(batch)
+}
+
+/// Whether a name that is no field's is welcome.
+fn check_known(schema: &CollectionSchema, name: &str) -> Result<(), Failure> {
+    let dynamic = schema.enable_dynamic_field && name == DYNAMIC_FIELD;
+    if dynamic || schema.has_field(name) {
+        return Ok(());
+    }
+    Err(failed(format!("the field '{name}' is not defined in schema")))
+}

@@ -1,0 +1,38 @@
+//! What the administrator has forbidden in a database, by its properties.
+
+use crate::context::Context;
+use crate::status::{Failure, code};
+
+/// Calls by the property that forbids them.
+const FORBIDDEN: [(&str, &[&str]); 7] = [
+    ("database.force.deny.writing", &["insert", "upsert", "delete", "import"]),
+    ("database.force.deny.reading", &["search", "hybrid_search", "query"]),
+    (
+        "database.force.deny.collectionDDL",
+        &["create_collection", "drop_collection", "load_collection", "release_collection"],
+    ),
+    (
+        "database.force.deny.partitionDDL",
+        &["create_partition", "drop_partition", "load_partitions", "release_partitions"],
+    ),
+    ("database.force.deny.index", &["create_index", "drop_index"]),
+    ("database.force.deny.flush", &["flush"]),
+    ("database.force.deny.compaction", &["manual_compaction"]),
+];
+/// Forbids all but writing and reading.
+const ALL_DDL: &str = "database.force.deny.ddl";
+
+/// Refuses a call that the database's properties forbid.
+pub fn check(ctx: &Context, database: &str, method: &str) -> Result<(), Failure> {
+    let Some((key, _)) = FORBIDDEN.iter().find(|(_, calls)| calls.contains(&method)) else {
+        return Ok(());
+    };
+    let Ok(info) = ctx.engine.database(database) else { return Ok(()) };
+    let on = |key: &str| info.properties.get(key).is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    let data = key.ends_with("writing") || key.ends_with("reading");
+    if on(key) || !data && on(ALL_DDL) {
+        let reason = "quota exceeded[reason=access has been disabled by the administrator]";
+        return Err(Failure::new(code::QUOTA_EXCEEDED, reason));
+    }
+    Ok(())
+}
