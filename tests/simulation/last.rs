@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use elanus_engine::api::CompactMode;
@@ -12,14 +13,19 @@ use crate::check;
 use crate::world::{Life, World};
 
 /// Opens the store once more, brings everything to rest, and verifies the bucket.
-pub async fn last_life(world: &World, life: Rc<Life>, lossless: bool) {
+pub async fn last_life(world: &World, life: Rc<Life>, mut lossless: bool) {
     // A lease of a process that ended may still run.
     let mut engine = life.open().await;
-    for _ in 0..40 {
+    for _ in 0..400 {
         if engine.is_ok() {
             break;
         }
         runtime::sleep(Duration::from_millis(500)).await;
+        if world.stale_log.take() {
+            // As the error says: the rows that only this log has are left out.
+            life.platter.replace(Arc::default());
+            lossless = false;
+        }
         engine = life.open().await;
     }
     let engine = engine.expect("the store opens when nothing goes wrong");

@@ -180,6 +180,7 @@ impl Collection {
 
     /// Adds a field; rows that are there get its default or null.
     pub async fn add_field(&self, field: FieldSchema) -> Result<()> {
+        self.forget_column(&field.name).await?;
         if !field.nullable && field.default_value.is_none() {
             return Err(Error::invalid(
                 Subject::Field,
@@ -212,7 +213,7 @@ impl Collection {
         .await
     }
 
-    async fn alter_schema(
+    pub(super) async fn alter_schema(
         &self,
         change: impl Fn(&mut CollectionSchema) -> Result<()>,
     ) -> Result<()> {
@@ -223,6 +224,7 @@ impl Collection {
             check::check_schema(&schema, &context.settings.limits)?;
             let mut next = manifest.clone();
             next.schema = Arc::new(schema);
+            next.forget_gone_fields(&manifest.schema);
             next.schema_ts = context.next_timestamp();
             Ok(next)
         };

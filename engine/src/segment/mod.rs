@@ -303,6 +303,11 @@ impl Segment {
         Ok(reader)
     }
 
+    /// Whether the file holds a column of that name.
+    pub async fn stores(&self, column: &str) -> Result<bool> {
+        Ok(self.reader().await?.has(column))
+    }
+
     /// Whole columns through the cache, in the order asked, typed and completed as `schema` says:
     /// a field that is younger than the segment reads as its default.
     pub async fn columns(&self, schema: &SchemaRef, names: &[String]) -> Result<Vec<ArrayRef>> {

@@ -235,6 +235,12 @@ fn params() -> Vec<Case> {
             "exceeds configured max group size",
         ),
         (
+            "order of a search by nothing",
+            with(&[("order_by_fields", "nothere")]),
+            INVALID,
+            "order_by field 'nothere' does not exist in collection schema",
+        ),
+        (
             "huge limit",
             words(&[("limit", "1000000")]),
             INVALID,

@@ -71,7 +71,12 @@ fn schemas() -> Vec<Case> {
         ),
         ("no schema", bytes_as_schema(b""), MISSING, "primary key is not specified"),
         ("two names", bytes_as_schema(&other_name), INVALID, "schema.Name=other"),
-        ("a function", bytes_as_schema(&function), INVALID, "function name cannot be empty"),
+        (
+            "a function without a name",
+            bytes_as_schema(&function),
+            INVALID,
+            "function name cannot be empty",
+        ),
         ("no key", new(vec![vector("4")]), MISSING, "primary key is not specified"),
         (
             "two keys",
@@ -261,6 +266,12 @@ fn fields() -> Vec<Case> {
             and(FieldSchema { data_type: 999, ..field("x", DataType::Bool, &[]) }),
             INVALID,
             "field x",
+        ),
+        (
+            "sparse vectors",
+            and(field("x", DataType::SparseFloatVector, &[])),
+            UNSUPPORTED,
+            "field x is of type SparseFloatVector",
         ),
         (
             "a default of another type",
