@@ -95,6 +95,15 @@ pub async fn sleep(time: Duration) {
     }
 }
 
+/// What a future gives, if it gives it in time.
+pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        value = work => Some(value),
+        () = sleep(time) => None,
+    }
+}
+
 /// A random 64-bit number, never zero.
 #[allow(clippy::disallowed_methods, reason = "this is the home of randomness")]
 pub fn random_id() -> u64 {

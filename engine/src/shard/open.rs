@@ -253,6 +253,9 @@ impl Shard {
         let (remove, kept_young) = {
             // While a version is being published, its files are not named yet.
             let _publishing = self.publish_lock.lock().await;
+            if self.tree().manifest.dropped {
+                return Ok(gc::GcReport::default());
+            }
             let mut findings = gc::find(bucket, self.collection_id, settings, now).await?;
             let in_use = &self.context.in_use;
             let clones = in_use.named_by_clones(bucket, self.collection_id, settings, now).await?;
