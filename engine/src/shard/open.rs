@@ -94,6 +94,9 @@ impl Shard {
             // A paused writer of an older epoch may still complete uploads: they must not meet ours.
             claimed.next_segment_id = claimed.next_segment_id.max(claimed.epoch << 32);
         }
+        if runtime::planted("an epoch is reused") {
+            (claimed.epoch, claimed.next_segment_id) = (head.epoch, head.next_segment_id);
+        }
         context.check_lease()?;
         commit::publish(&context.files.bucket, &head, &claimed).await?;
         runtime::gate("open.claimed").await;
