@@ -62,7 +62,7 @@ def test_resource_groups_are_kept_and_told_truthfully(client, name):
     refused("not deletable", client.drop_resource_group, default)
 
     collection(client, name)
-    refused("replica", client.transfer_replica, default, group, name, 1)
+    refused("resource group node not enough", client.transfer_replica, default, group, name, 1)
     client.release_collection(name)
     refused("resource group node not enough", client.load_collection, name, _resource_groups=[group])
     refused("not found", client.load_collection, name, _resource_groups=["nowhere"])
@@ -81,7 +81,7 @@ def test_segments_and_metrics_count_what_there_is(client, stub, name):
     assert client.list_persistent_segments(name) == []
     client.flush(name)
     [segment] = client.list_persistent_segments(name)
-    assert segment.num_rows == 3 and segment.state.endswith("Flushed")
+    assert segment.num_rows == 3 and segment.state.name == "Flushed"
     [loaded] = client.list_loaded_segments(name)
     assert (loaded.segment_id, loaded.num_rows) == (segment.segment_id, 3) and loaded.mem_size > 0
     client.release_collection(name)
@@ -122,7 +122,7 @@ def test_parameters_of_a_field_change_and_go(client, name):
     client.release_collection(name)
     client.alter_collection_field(name, "word", {"max_length": 30, "mmap.enabled": False})
     word = lambda: next(f for f in client.describe_collection(name)["fields"] if f["name"] == "word")
-    assert word()["params"]["max_length"] == 30 and "mmap.enabled" in str(word()["params"])
+    assert word()["params"]["max_length"] == 30 and "mmap" in str(word()["params"])
     refused("does not allow update in collection field param", client.alter_collection_field,
             name, "word", {"dim": 3})
     refused("can not modify the maxlength for non-string types", client.alter_collection_field,
@@ -148,9 +148,9 @@ def test_a_search_that_nobody_waits_for_leaves_the_server_free(make_server, name
     client = server.client()
     collection(client, name, rows=0)
     rng = np.random.default_rng(7)
-    data = [{"id": i, "vector": v.tolist(), "word": "w"} for i, v in enumerate(rng.random((20_000, DIM)))]
+    data = [{"id": i, "vector": v.tolist(), "word": "w"} for i, v in enumerate(rng.random((4_000, DIM)))]
     client.insert(name, data)
-    many = rng.random((2_000, DIM)).tolist()
+    many = rng.random((1_000, DIM)).tolist()
     threads = [threading.Thread(target=give_up, args=(server, name, many)) for _ in range(4)]
     [t.start() for t in threads]
     [t.join() for t in threads]
@@ -186,7 +186,7 @@ def test_limits_are_settings(make_server, name):
         "ELANUS_LIMITS_MAX_PARTITIONS": "2",
         "ELANUS_LIMITS_MAX_COLLECTIONS": "1",
         "ELANUS_LIMITS_MAX_RESOURCE_GROUPS": "2",
-        "ELANUS_LIMITS_MAX_RESULT_BYTES": "1000",
+        "ELANUS_LIMITS_MAX_RESULT_BYTES": "800",
     })
     client = server.client()
     collection(client, name, rows=50)
