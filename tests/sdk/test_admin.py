@@ -13,6 +13,7 @@ from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 DIM = 8
+FLUSHED = 4
 
 
 def collection(client, name, rows=3):
@@ -81,7 +82,7 @@ def test_segments_and_metrics_count_what_there_is(client, stub, name):
     assert client.list_persistent_segments(name) == []
     client.flush(name)
     [segment] = client.list_persistent_segments(name)
-    assert segment.num_rows == 3 and segment.state.name == "Flushed"
+    assert segment.num_rows == 3 and int(segment.state) == FLUSHED
     [loaded] = client.list_loaded_segments(name)
     assert (loaded.segment_id, loaded.num_rows) == (segment.segment_id, 3) and loaded.mem_size > 0
     client.release_collection(name)
