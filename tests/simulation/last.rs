@@ -59,17 +59,17 @@ async fn orphans(world: &World, life: &Life) {
     use elanus_engine::lsm::manifest::Manifest;
     let bucket = life.bucket();
     let mut named = BTreeSet::new();
-    for manifest in commit::heads(&bucket).await.expect("heads") {
-        let id = manifest.collection_id;
+    for id in commit::collections(&bucket).await.expect("collections") {
+        let Some(manifest) = commit::head(&bucket, id).await.expect("a head") else { continue };
+        if manifest.dropped {
+            // It stays to keep late writers away.
+            named.insert(Manifest::path(id, manifest.version));
+            continue;
+        }
         let keep = world.settings.gc.keep_manifests as u64;
         let from = manifest.version.saturating_sub(keep);
         named.extend((from..=manifest.version).map(|v| Manifest::path(id, v)));
-        for segment in &manifest.segments {
-            let folder = Manifest::segment_folder(id, segment.id);
-            named.extend(segment.files().map(|f| format!("{folder}/{}", f.name)));
-        }
-        let folder = Manifest::folder(id);
-        named.extend(manifest.codebooks.iter().map(|c| format!("{folder}/{}", c.file.name)));
+        named.extend(manifest.files());
     }
     let orphans: Vec<String> = world
         .objects

@@ -508,8 +508,9 @@ fn doom(process: Process, first: bool) -> Doom {
         1..5 => Doom::Polls(process, 1 + pick([200, 2_000, 12_000][pick(3) as usize])),
         _ => {
             let gate = GATES[pick(GATES.len() as u64) as usize];
-            // Another life has to have left something behind.
-            let again = if first && gate.starts_with("open") { 1 } else { 1 + pick(4) };
+            // Another life has to have left something behind; drops are rare.
+            let once = first && gate.starts_with("open") || gate.starts_with("drop");
+            let again = if once { 1 } else { 1 + pick(4) };
             Doom::Gate(process, gate, again)
         }
     }

@@ -288,24 +288,27 @@ impl Engine {
         let mut manifest =
             first_manifest(database, new, created_ts, self.inner.context.writer_id.as_deref());
         manifest.epoch = manifest.epoch.max(self.inner.context.lease.number());
-        let id = manifest.collection_id;
         self.inner.context.check_lease()?;
         self.settle_doubtful().await?;
-        let made = async {
-            let shard = Shard::create(self.inner.context.clone(), manifest.clone()).await?;
-            runtime::gate("create.manifest").await;
+        let made = Shard::create(self.inner.context.clone(), manifest.clone()).await;
+        self.finish_making(manifest, made).await
+    }
+
+    /// Gives a new collection its name. If anything fails it may be there or not, which is settled later.
+    pub(super) async fn finish_making(
+        &self,
+        first: Manifest,
+        made: Result<Shard>,
+    ) -> Result<Collection> {
+        let id = first.collection_id;
+        runtime::gate("create.manifest").await;
+        let name = |shard| {
             // From here on it exists, unless another writer has taken over meanwhile.
             self.inner.context.check_lease()?;
-            self.inner.catalog.put_collection(id)?;
-            Ok(shard)
+            self.inner.catalog.put_collection(id).map(|()| shard)
         };
-        let shard = match made.await {
-            Ok(shard) => shard,
-            Err(e) => {
-                self.inner.doubtful.lock().push(manifest);
-                return Err(e);
-            }
-        };
+        let named = made.and_then(name);
+        let shard = named.inspect_err(|_| self.inner.doubtful.lock().push(first))?;
         let collection = Collection::new(Arc::new(shard));
         self.inner.names.write().collections.insert(id, collection.clone());
         Ok(collection)
@@ -313,7 +316,7 @@ impl Engine {
 
     /// Sees to it that collections whose making failed are not there, so that none comes back under a name that
     /// has been given again.
-    async fn settle_doubtful(&self) -> Result<()> {
+    pub(super) async fn settle_doubtful(&self) -> Result<()> {
         let doubtful = self.inner.doubtful.lock().clone();
         for first in doubtful {
             let id = first.collection_id;

@@ -94,6 +94,9 @@ impl Shard {
             // A paused writer of an older epoch may still complete uploads: they must not meet ours.
             claimed.next_segment_id = claimed.next_segment_id.max(claimed.epoch << 32);
         }
+        if runtime::planted("an epoch is reused") {
+            (claimed.epoch, claimed.next_segment_id) = (head.epoch, head.next_segment_id);
+        }
         context.check_lease()?;
         commit::publish(&context.files.bucket, &head, &claimed).await?;
         runtime::gate("open.claimed").await;
@@ -253,6 +256,9 @@ impl Shard {
         let (remove, kept_young) = {
             // While a version is being published, its files are not named yet.
             let _publishing = self.publish_lock.lock().await;
+            if self.tree().manifest.dropped {
+                return Ok(gc::GcReport::default());
+            }
             let mut findings = gc::find(bucket, self.collection_id, settings, now).await?;
             let in_use = &self.context.in_use;
             let clones = in_use.named_by_clones(bucket, self.collection_id, settings, now).await?;

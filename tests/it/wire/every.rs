@@ -81,11 +81,13 @@ pub const ABSENT: &[&str] = &[
     "DumpMessages",
 ];
 
-/// An empty request means something to these.
+/// An empty request means something to these; a user who is not there may be deleted.
 const NO_QUESTION: &[&str] = &[
     "AllocTimestamp",
+    "BatchDescribeCollection",
     "CheckHealth",
     "Connect",
+    "DeleteCredential",
     "Flush",
     "FlushAll",
     "GetComponentStates",
