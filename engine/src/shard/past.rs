@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::open::{SegmentPlace, Shard, open_segment};
+use super::open::{PARALLEL_READS, SegmentPlace, Shard, open_segment};
 use super::snapshot::{Snapshot, Unit, UnitSource, memtable_units};
 use super::tree::Tree;
 use crate::core::error::{Error, Result, Subject};
@@ -13,9 +13,6 @@ use crate::core::time::{self, Timestamp};
 use crate::lsm::history::{self, AsOf, History};
 use crate::lsm::manifest::{Manifest, NamedSnapshot};
 use crate::segment::{Segment, as_timestamps};
-
-/// Delete sets that are read at once.
-const PARALLEL_READS: usize = 16;
 
 impl Shard {
     /// The rows of a moment of the past, exactly as a snapshot taken then has them.

@@ -13,6 +13,7 @@ use arrow::ipc::writer::{
 use elanus_proto::disk;
 use prost::Message;
 
+use super::ipc_check;
 use crate::core::error::{Error, Result};
 use crate::core::key::Keys;
 use crate::core::time::Timestamp;
@@ -111,11 +112,12 @@ pub fn decode(
     let message =
         arrow::ipc::root_as_message(message).map_err(|e| bad(format!("its rows: {e}")))?;
     let rows = message.header_as_record_batch().ok_or_else(|| bad("it holds no rows".into()))?;
-    check_places(&rows, body.len()).map_err(bad)?;
+    let schema = schema_at(schema_ts)?;
+    ipc_check::check(&rows, &schema, body.len()).map_err(|why| bad(why.into()))?;
     let batch = read_record_batch(
         &Buffer::from(body),
         rows,
-        schema_at(schema_ts)?,
+        schema,
         &HashMap::new(),
         None,
         &message.version(),
@@ -128,28 +130,6 @@ pub fn decode(
         return Err(bad("its partitions do not add up to its rows".into()));
     }
     Ok((Change::Rows { batch, groups }, schema_ts))
-}
-
-/// The reader of Arrow trusts these numbers: each buffer must lie in the body, and no count be below zero.
-fn check_places(rows: &arrow::ipc::RecordBatch<'_>, body: usize) -> std::result::Result<(), String> {
-    for buffer in rows.buffers().iter().flatten() {
-        let (from, len) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length()));
-        let end = from.ok().zip(len.ok()).and_then(|(from, len)| from.checked_add(len));
-        if end.is_none_or(|end| end > body) {
-            return Err("a buffer lies outside of it".into());
-        }
-    }
-    let counts = |n: &arrow::ipc::FieldNode| (n.length(), n.null_count());
-    for (length, nulls) in rows.nodes().iter().flatten().map(counts) {
-        // A column takes at least a bit for each row, a vector's elements more.
-        if length < 0 || nulls < 0 || nulls > length || length as u64 > 8 * body as u64 {
-            return Err("a count of its rows makes no sense".into());
-        }
-    }
-    if rows.length() < 0 || rows.length() as u64 > 8 * body as u64 {
-        return Err("the number of its rows makes no sense".into());
-    }
-    Ok(())
 }
 
 /// Reorders rows so that those of one partition are together; `partition_of` tells each row's. Of rows with
@@ -221,5 +201,25 @@ mod tests {
         for cut in [0, 1, 5, 60] {
             assert!(read(&bytes[..cut]).is_err(), "cut {cut}");
         }
+    }
+
+    #[test]
+    fn records_whose_numbers_lie_are_refused() {
+        let fields = vec![FieldSchema::new("id", DataType::Int64).primary()];
+        let schema = CollectionSchema::new(fields).to_arrow();
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![3, 1, 2]));
+        let batch = RecordBatch::try_new(schema.clone(), vec![ids]).unwrap();
+        let bytes = encode(&Change::Rows { batch, groups: vec![(7, 3)] }, 5).unwrap();
+        let lies = [1u64 << 33, u64::MAX, 1 << 63, u64::MAX / 2];
+        let mut refused = 0;
+        // Whatever number of it is wrong: where a buffer begins, how long it is, how many rows there are.
+        for at in 0..bytes.len() - 8 {
+            for lie in lies {
+                let mut bad = bytes.clone();
+                bad[at..at + 8].copy_from_slice(&lie.to_le_bytes());
+                refused += usize::from(decode(&bad, |_| Ok(schema.clone())).is_err());
+            }
+        }
+        assert!(refused > bytes.len());
     }
 }
