@@ -18,8 +18,9 @@ use crate::access::caller;
 use crate::admission::admit;
 use crate::context::{Context, DEFAULT_DATABASE};
 use crate::proxy::{
-    alias, collection, compaction, connect, database, describe, dml, flush, grants, import, index,
-    load, metrics, partition, query, resource_group, roles, search, statistics, users,
+    alias, analyze, collection, compaction, connect, database, describe, dml, evolve, field, flush,
+    grants, import, index, load, metrics, partition, query, resource_group, roles, search,
+    statistics, users,
 };
 use crate::status::{Failure, code, ok_status};
 use crate::{deadline, quota, slow};
@@ -311,9 +312,17 @@ calls! {
     Write rename_collection(RenameCollectionRequest) -> Status, renamed, collection::rename;
     Write alter_collection(AlterCollectionRequest) -> Status, collection, collection::alter;
     Write alter_collection_field(AlterCollectionFieldRequest) -> Status, collection,
-        collection::alter_field;
+        field::alter;
     Write add_collection_field(AddCollectionFieldRequest) -> Status, collection,
         collection::add_field;
+    Write alter_collection_schema(AlterCollectionSchemaRequest) -> AlterCollectionSchemaResponse,
+        collection, evolve::alter_schema;
+    Write add_collection_function(AddCollectionFunctionRequest) -> Status, collection,
+        evolve::add_function;
+    Write alter_collection_function(AlterCollectionFunctionRequest) -> Status, collection,
+        evolve::alter_function;
+    Write drop_collection_function(DropCollectionFunctionRequest) -> Status, collection,
+        evolve::drop_only_function;
     Write truncate_collection(TruncateCollectionRequest) -> TruncateCollectionResponse, collection,
         collection::truncate;
     Read has_collection(HasCollectionRequest) -> BoolResponse, collection, describe::has;
@@ -393,6 +402,8 @@ calls! {
     Read get_compaction_state_with_plans(GetCompactionPlansRequest) -> GetCompactionPlansResponse,
         collection, compaction::plans;
 
+    Read run_analyzer(RunAnalyzerRequest) -> RunAnalyzerResponse, server, analyze::run;
+
     Write import(ImportRequest) -> ImportResponse, collection, import::start;
     Read get_import_state(GetImportStateRequest) -> GetImportStateResponse, server, import::state;
     Read list_import_tasks(ListImportTasksRequest) -> ListImportTasksResponse, collection,
@@ -434,14 +445,6 @@ calls! {
     Write transfer_replica(TransferReplicaRequest) -> Status, collection,
         resource_group::transfer_replica;
 
-    // AlterCollectionSchema is not among these: clients fall back on other calls when they are told
-    // UNIMPLEMENTED by gRPC itself.
-    => add_collection_function(AddCollectionFunctionRequest) -> Status,
-        "adding functions to a collection is";
-    => alter_collection_function(AlterCollectionFunctionRequest) -> Status,
-        "changing functions of a collection is";
-    => drop_collection_function(DropCollectionFunctionRequest) -> Status,
-        "dropping functions of a collection is";
     => add_collection_struct_field(AddCollectionStructFieldRequest) -> Status, "struct fields are";
     => prewarm(PrewarmRequest) -> PrewarmResponse, "prewarming is";
     => describe_prewarm_task(DescribePrewarmTaskRequest) -> DescribePrewarmTaskResponse,
@@ -465,7 +468,6 @@ calls! {
         -> GetReplicateConfigurationResponse, "replication is";
     => backup_rbac(BackupRbacMetaRequest) -> BackupRbacMetaResponse, "copying users and roles is";
     => restore_rbac(RestoreRbacMetaRequest) -> Status, "restoring users and roles is";
-    => run_analyzer(RunAnalyzerRequest) -> RunAnalyzerResponse, "text analysis is";
     => compute_phrase_match_slop(ComputePhraseMatchSlopRequest) -> ComputePhraseMatchSlopResponse,
         "text analysis is";
     => add_file_resource(AddFileResourceRequest) -> Status, "file resources are";
@@ -510,6 +512,12 @@ calls! {
         -> GetRefreshExternalCollectionProgressResponse, "external collections are";
     => list_refresh_external_collection_jobs(ListRefreshExternalCollectionJobsRequest)
         -> ListRefreshExternalCollectionJobsResponse, "external collections are";
+}
+
+impl Answer for AlterCollectionSchemaResponse {
+    fn status_mut(&mut self) -> &mut Option<Status> {
+        &mut self.alter_status
+    }
 }
 
 macro_rules! answers {

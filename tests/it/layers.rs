@@ -97,7 +97,8 @@ const NOT_REPLAYED: [&str; 6] = [
     "proto/build.rs",
 ];
 
-fn root() -> PathBuf {
+/// The folder of the repository.
+pub fn root() -> PathBuf {
     // Not `env!`: clones may share a target folder.
     let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     Path::new(&package).parent().expect("tests is in the root").to_path_buf()

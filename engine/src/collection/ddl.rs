@@ -180,6 +180,7 @@ impl Collection {
 
     /// Adds a field; rows that are there get its default or null.
     pub async fn add_field(&self, field: FieldSchema) -> Result<()> {
+        self.forget_column(&field.name).await?;
         if !field.nullable && field.default_value.is_none() {
             return Err(Error::invalid(
                 Subject::Field,
@@ -197,8 +198,14 @@ impl Collection {
         .await
     }
 
-    /// Changes parameters of a field: `max_length`, `max_capacity`, or any that is only kept.
-    pub async fn alter_field(&self, name: &str, params: BTreeMap<String, String>) -> Result<()> {
+    /// Changes parameters of a field: `max_length`, `max_capacity`, `field.description`, or any that is only
+    /// kept; removes some of the latter.
+    pub async fn alter_field(
+        &self,
+        name: &str,
+        params: BTreeMap<String, String>,
+        remove: Vec<String>,
+    ) -> Result<()> {
         self.alter_schema(|schema| {
             schema.field(name)?;
             let Some(field) = schema.fields.iter_mut().find(|f| f.name == name) else {
@@ -207,12 +214,15 @@ impl Collection {
             for (key, value) in &params {
                 alter_param(field, key, value)?;
             }
+            for key in &remove {
+                field.params.remove(key);
+            }
             Ok(())
         })
         .await
     }
 
-    async fn alter_schema(
+    pub(super) async fn alter_schema(
         &self,
         change: impl Fn(&mut CollectionSchema) -> Result<()>,
     ) -> Result<()> {
@@ -223,6 +233,7 @@ impl Collection {
             check::check_schema(&schema, &context.settings.limits)?;
             let mut next = manifest.clone();
             next.schema = Arc::new(schema);
+            next.forget_gone_fields(&manifest.schema);
             next.schema_ts = context.next_timestamp();
             Ok(next)
         };
@@ -247,6 +258,7 @@ fn alter_param(field: &mut FieldSchema, key: &str, value: &str) -> Result<()> {
                 format!("{key} of field {} cannot be changed", field.name),
             ));
         }
+        ("field.description", _) => field.description = value.into(),
         _ => {
             field.params.insert(key.into(), value.into());
         }

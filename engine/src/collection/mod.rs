@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod ddl;
+pub mod evolve;
 mod past;
 pub mod rows;
 

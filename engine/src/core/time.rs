@@ -46,6 +46,11 @@ impl TimestampOracle {
     }
 }
 
+/// Microseconds since 1970, as moments are kept, of milliseconds.
+pub fn micros(ms: u64) -> i64 {
+    i64::try_from(ms.saturating_mul(1_000)).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::compute;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use futures::TryStreamExt;
 
 use super::layout::Rows;
@@ -25,6 +26,8 @@ pub struct MergeOrder<'a> {
     pub at: Timestamp,
     /// Rows committed before this timestamp are past their time to live; 0: none.
     pub expire_before: Timestamp,
+    /// The field of moments until which rows live, and the present in microseconds since 1970.
+    pub ends: Option<(&'a str, i64)>,
 }
 
 /// The rows of a merge.
@@ -119,19 +122,31 @@ fn wrong_rows(input: &Segment) -> Error {
     Error::corrupted(&input.identity.folder, "its data file has not the manifest's number of rows")
 }
 
+/// The rows whose moment has not come yet, or that have none.
+pub fn still_living(ends: &ArrayRef, now_us: i64) -> Result<RowSet> {
+    let ends = ends
+        .as_primitive_opt::<TimestampMicrosecondType>()
+        .ok_or_else(|| Error::internal("a time to live is no column of moments"))?;
+    let living = |row| ends.is_null(row) || ends.value(row) > now_us;
+    Ok(RowSet::from_bits(BooleanBuffer::collect_bool(ends.len(), living)))
+}
+
 fn kept(
     order: &MergeOrder<'_>,
     alive: &RowSet,
     start: usize,
     batch: &RecordBatch,
 ) -> Result<RowSet> {
-    let alive = RowSet::from_bits(alive.bits().slice(start, batch.num_rows()));
+    let mut alive = RowSet::from_bits(alive.bits().slice(start, batch.num_rows()));
+    if let Some((field, now_us)) = order.ends
+        && let Some(column) = batch.column_by_name(field)
+    {
+        alive = alive.and(&still_living(column, now_us)?);
+    }
     if order.expire_before == 0 {
         return Ok(alive);
     }
     let times = as_timestamps(batch.column(batch.num_columns() - 1))?;
-    let fresh = arrow::buffer::BooleanBuffer::collect_bool(times.len(), |i| {
-        times.value(i) >= order.expire_before
-    });
+    let fresh = BooleanBuffer::collect_bool(times.len(), |i| times.value(i) >= order.expire_before);
     Ok(alive.and(&RowSet::from_bits(fresh)))
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::key::Key;
-use crate::core::schema::{CollectionSchema, DefaultValue};
+use crate::core::schema::{CollectionSchema, DataType, DefaultValue};
 use crate::core::time::Timestamp;
 use crate::storage::frame;
 
 /// Version of the bytes that this code writes.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// The property that names the field of moments until which rows live.
+pub const TTL_FIELD: &str = "ttl_field";
 
 /// A file that a manifest names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,6 +308,23 @@ impl Manifest {
         next
     }
 
+    /// Drops what belongs to fields that the schema has no longer: indexes, codebooks, codes. An index of
+    /// a dynamic field stays while there are such.
+    pub fn forget_gone_fields(&mut self, before: &CollectionSchema) {
+        let schema = self.schema.clone();
+        let kept = |field: &str| {
+            let base = field.split('[').next().unwrap_or(field);
+            schema.has_field(base) || (schema.enable_dynamic_field && !before.has_field(base))
+        };
+        self.indexes.retain(|i| kept(&i.field));
+        self.codebooks.retain(|c| kept(&c.field));
+        for segment in &mut self.segments {
+            if segment.indexes.iter().any(|i| !kept(&i.field)) {
+                Arc::make_mut(segment).indexes.retain(|i| kept(&i.field));
+            }
+        }
+    }
+
     /// The last version, of a dropped collection.
     pub fn dropped(&self) -> Self {
         let mut next = self.clone();
@@ -325,6 +345,14 @@ impl Manifest {
     pub fn ttl_ms(&self) -> Option<u64> {
         let seconds: i64 = self.properties.get("collection.ttl.seconds")?.parse().ok()?;
         u64::try_from(seconds).ok().filter(|s| *s > 0).map(|s| s.saturating_mul(1000))
+    }
+
+    /// The field that says until when each row lives, from the property `ttl_field`; a row without a
+    /// value lives for ever.
+    pub fn ttl_field(&self) -> Option<&str> {
+        let name = self.properties.get(TTL_FIELD)?;
+        let field = self.schema.fields.iter().find(|f| f.name == *name)?;
+        (field.data_type == DataType::Timestamptz).then_some(field.name.as_str())
     }
 
     /// The paths of all files that it names.

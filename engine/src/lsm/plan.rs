@@ -4,9 +4,10 @@
 //! tier become one segment of the next. So each row is rewritten at most once a tier, and the number of
 //! segments is `O(fan_in · log(n))`. Only neighbours in age within a partition are merged.
 
+use crate::core::schema::DefaultValue;
 use crate::core::settings::CompactionSettings;
 use crate::core::time::{self, Timestamp};
-use crate::lsm::manifest::Manifest;
+use crate::lsm::manifest::{Manifest, SegmentMeta};
 
 /// What a planner may know of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct SegmentView {
     pub max_ts: Timestamp,
     /// Oldest commit timestamp.
     pub min_ts: Timestamp,
+    /// First and last moment at which a row's own time is over, in microseconds since 1970.
+    pub ends_us: Option<(i64, i64)>,
 }
 
 /// Why a job is to be done.
@@ -72,8 +75,9 @@ pub fn plan(
     jobs
 }
 
-/// Jobs that leave as few segments as `max_segment_bytes` allows and no deleted row.
-pub fn plan_all(segments: &[SegmentView], settings: &CompactionSettings) -> Vec<Job> {
+/// Jobs that leave as few segments as `max_segment_bytes` allows, and no row that is deleted or whose own
+/// time is over.
+pub fn plan_all(segments: &[SegmentView], settings: &CompactionSettings, now_ms: u64) -> Vec<Job> {
     let mut jobs = Vec::new();
     for group in by_partition(segments) {
         let mut run: Vec<&SegmentView> = Vec::new();
@@ -81,20 +85,21 @@ pub fn plan_all(segments: &[SegmentView], settings: &CompactionSettings) -> Vec<
         for segment in group {
             let live = live_bytes(segment);
             if !run.is_empty() && bytes + live > settings.max_segment_bytes {
-                jobs.extend(asked(&std::mem::take(&mut run)));
+                jobs.extend(asked(&std::mem::take(&mut run), now_ms));
                 bytes = 0;
             }
             bytes += live;
             run.push(segment);
         }
-        jobs.extend(asked(&run));
+        jobs.extend(asked(&run, now_ms));
     }
     jobs
 }
 
-fn asked(run: &[&SegmentView]) -> Option<Job> {
+fn asked(run: &[&SegmentView], now_ms: u64) -> Option<Job> {
     let first = run.first()?;
-    let clean = run.len() == 1 && first.deleted_rows == 0;
+    let ended = first.ends_us.is_some_and(|(end, _)| end <= time::micros(now_ms));
+    let clean = run.len() == 1 && first.deleted_rows == 0 && !ended;
     (!clean).then(|| job(run, Reason::Asked))
 }
 
@@ -121,6 +126,12 @@ fn rewrite_reason(
     let share = segment.deleted_rows * 100;
     if segment.deleted_rows > 0 && share >= segment.rows * u64::from(settings.deleted_percent) {
         return Some(Reason::Deletes);
+    }
+    // By the rows' own times as below: once half of their span has passed.
+    if let Some((first, last)) = segment.ends_us
+        && i128::from(first).midpoint(last.into()) <= i128::from(now_ms) * 1_000
+    {
+        return Some(Reason::Expired);
     }
     let cutoff = time::from_millis(now_ms.saturating_sub(ttl_ms?));
     // A segment is rewritten once half of its span of time has passed, so that a stream of rows
@@ -196,8 +207,18 @@ pub fn views(manifest: &Manifest, deleted: impl Fn(u64) -> u64) -> Vec<SegmentVi
             deleted_rows: deleted(s.id),
             max_ts: s.max_ts,
             min_ts: s.min_ts,
+            ends_us: ends_us(manifest, s),
         })
         .collect()
+}
+
+fn ends_us(manifest: &Manifest, segment: &SegmentMeta) -> Option<(i64, i64)> {
+    let field = manifest.ttl_field()?;
+    match &segment.columns.iter().find(|c| c.column == field)?.range {
+        // Ranges of moments are kept as integers.
+        Some((DefaultValue::Int(first), DefaultValue::Int(last))) => Some((*first, *last)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -229,8 +250,19 @@ mod tests {
                 deleted_rows: 0,
                 max_ts: time::from_millis(1000),
                 min_ts: time::from_millis(1000),
+                ends_us: None,
             })
             .collect()
+    }
+
+    #[test]
+    fn segments_of_rows_with_an_end_are_rewritten_once_half_is_over() {
+        let mut view = segments(&[5]);
+        view[0].ends_us = Some((1_000_000, 3_000_000));
+        for (now_ms, planned, asked) in [(999, 0, 0), (1_000, 0, 1), (2_000, 1, 1)] {
+            assert_eq!(plan(&view, &settings(), None, now_ms).len(), planned, "{now_ms}");
+            assert_eq!(plan_all(&view, &settings(), now_ms).len(), asked, "{now_ms}");
+        }
     }
 
     #[test]
@@ -274,15 +306,15 @@ mod tests {
             segment.partition_id = 2;
         }
         assert!(plan(&view, &settings(), None, 2000).is_empty());
-        let all = plan_all(&view, &settings());
+        let all = plan_all(&view, &settings(), 0);
         assert_eq!(all.len(), 2);
         assert_eq!(all[0].inputs, vec![0, 1, 2]);
     }
 
     #[test]
     fn asked_for_everything_it_leaves_one_segment_a_partition() {
-        assert!(plan_all(&segments(&[5]), &settings()).is_empty());
-        let jobs = plan_all(&segments(&[600, 300, 200, 1]), &settings());
+        assert!(plan_all(&segments(&[5]), &settings(), 0).is_empty());
+        let jobs = plan_all(&segments(&[600, 300, 200, 1]), &settings(), 0);
         let inputs: Vec<_> = jobs.into_iter().map(|j| j.inputs).collect();
         assert_eq!(inputs, vec![vec![0, 1], vec![2, 3]]);
     }

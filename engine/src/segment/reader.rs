@@ -92,7 +92,8 @@ impl SegmentReader {
         usize::try_from(self.reader.num_rows()).unwrap_or(usize::MAX)
     }
 
-    fn has(&self, column: &str) -> bool {
+    /// Whether the file holds a column of that name.
+    pub fn has(&self, column: &str) -> bool {
         self.reader.schema().field(column).is_some()
     }
 

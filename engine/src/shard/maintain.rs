@@ -129,7 +129,8 @@ impl Shard {
         if mode == CompactMode::All {
             // Deletes that are only in the log are not obeyed.
             self.flush().await?;
-            for job in plan::plan_all(&self.views(), &self.context.compaction()) {
+            let now = self.context.clock.now_ms();
+            for job in plan::plan_all(&self.views(), &self.context.compaction(), now) {
                 self.run_job(&job, &mut report, progress).await?;
             }
         }
@@ -230,7 +231,8 @@ impl Shard {
         let ttl = tree.manifest.ttl_ms();
         let expire_before = ttl.map_or(0, |ttl| time::from_millis(now.saturating_sub(ttl)));
         let storage_schema = &tree.manifest.schema.to_storage_arrow();
-        let order = MergeOrder { storage_schema, at, expire_before };
+        let ends = tree.manifest.ttl_field().map(|field| (field, time::micros(now)));
+        let order = MergeOrder { storage_schema, at, expire_before, ends };
         let mut gathered = gather(&order, &inputs, progress).await?;
         runtime::gate("compact.gathered").await;
         let mut change = Change::default();
@@ -277,12 +279,14 @@ impl Shard {
         report.jobs += 1;
         let lost = || Error::busy("an input of the compaction is gone");
         let schema_ts = tree.manifest.schema_ts;
+        let ttl_field = tree.manifest.ttl_field().map(str::to_string);
         let outcome = self
             .publish(change, |manifest| {
                 let there = |id: &u64| manifest.segments.iter().any(|s| s.id == *id);
                 if !edit.remove.iter().all(there)
                     || manifest.schema_ts != schema_ts
                     || manifest.ttl_ms() != ttl
+                    || manifest.ttl_field() != ttl_field.as_deref()
                 {
                     return Err(lost());
                 }

@@ -20,6 +20,7 @@ use crate::core::runtime::CpuPools;
 use crate::core::schema::{CollectionSchema, TIMESTAMP_FIELD};
 use crate::core::time::{self, Timestamp};
 use crate::lsm::codebooks::Codebooks;
+use crate::lsm::compact::still_living;
 use crate::lsm::info::CollectionInfo;
 use crate::lsm::manifest::Manifest;
 use crate::segment::cache::Column;
@@ -124,6 +125,8 @@ pub(super) struct Inner {
     pub units: Vec<Unit>,
     pub columns: SchemaRef,
     pub expire_before: Timestamp,
+    /// The field of moments until which rows live, and the snapshot's present in microseconds.
+    pub ends: Option<(String, i64)>,
     pub key_column: String,
     pub manifest: Arc<Manifest>,
     pub codebooks: Arc<Codebooks>,
@@ -167,6 +170,7 @@ impl Shard {
                 units,
                 columns: schema.to_storage_arrow(),
                 expire_before: expire.unwrap_or(0),
+                ends: manifest.ttl_field().map(|f| (f.to_string(), time::micros(now_ms))),
                 key_column,
                 manifest: manifest.clone(),
                 codebooks: self.codebooks.clone(),
@@ -334,6 +338,12 @@ impl Snapshot {
         let mut rows = unit.alive.clone();
         if self.inner.expire_before > unit.min_ts() {
             rows = rows.and(&self.unexpired(unit).await?);
+        }
+        if let Some((field, now_us)) = &self.inner.ends {
+            let names = std::slice::from_ref(field);
+            let column = self.unit_columns(unit, names).await?;
+            let column = column.first().ok_or_else(|| Error::internal("a column is missing"))?;
+            rows = rows.and(&still_living(column, *now_us)?);
         }
         match filter {
             Some(filter) => self.filter_rows(unit, filter, rows).await,

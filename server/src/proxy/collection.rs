@@ -9,12 +9,13 @@ use elanus_engine::core::settings::LimitSettings;
 use elanus_proto::common::ConsistencyLevel;
 use elanus_proto::schema;
 use elanus_proto::service::{
-    AddCollectionFieldRequest, AlterCollectionFieldRequest, AlterCollectionRequest,
-    CreateCollectionRequest, DropCollectionRequest, RenameCollectionRequest,
-    TruncateCollectionRequest, TruncateCollectionResponse,
+    AddCollectionFieldRequest, AlterCollectionRequest, CreateCollectionRequest,
+    DropCollectionRequest, RenameCollectionRequest, TruncateCollectionRequest,
+    TruncateCollectionResponse,
 };
 use prost::Message;
 
+use super::properties::{Changes, check_ttl};
 use super::{alias, isolation, names, schema_limits};
 use crate::access::State;
 use crate::context::{Context, absent};
@@ -70,6 +71,7 @@ fn new_collection(
     }
     let schema = convert::schema::from_wire(&wire)?;
     schema_limits::check(&schema, limits)?;
+    check_ttl(&properties, &Default::default(), &schema)?;
     isolation::check_new(&schema, &request.collection_name, &properties)?;
     Ok(NewCollection {
         shards: shards(request.shards_num, limits)?,
@@ -233,10 +235,6 @@ pub async fn rename(
     ctx.access.change(grants_follow).await
 }
 
-/// Properties that mean a change of the collection itself, which is not built.
-const NOT_PLAIN: [&str; 3] =
-    ["dynamicfield.enabled", "consistency_level", "collection.description"];
-
 /// Sets or removes properties.
 pub async fn alter(
     ctx: &Context,
@@ -244,16 +242,13 @@ pub async fn alter(
     request: AlterCollectionRequest,
 ) -> Result<(), Failure> {
     let collection = find(ctx, database, &request.collection_name, request.collection_id)?;
-    let set = params::to_map(&request.properties);
+    let mut set = params::to_map(&request.properties);
     if set.is_empty() && request.delete_keys.is_empty() {
         return Err(Failure::parameter("no properties or delete keys provided"));
     }
     timezone::check(&set)?;
     isolation::check_change(&collection.info(), &set, &request.delete_keys)?;
     for key in set.keys().chain(&request.delete_keys) {
-        if NOT_PLAIN.contains(&key.as_str()) {
-            return Err(Failure::unsupported(format!("changing {key} is not supported")));
-        }
         if (key.contains("mmap") || key.contains("lazyload")) && collection.info().loaded {
             return Err(Failure::loaded(
                 &collection.name(),
@@ -261,39 +256,16 @@ pub async fn alter(
             ));
         }
     }
+    let changes = Changes::take(&mut set, &request.delete_keys)?;
+    let info = collection.info();
+    let mut staying = info.properties.clone();
+    staying.retain(|key, _| !request.delete_keys.contains(key));
+    check_ttl(&set, &staying, &info.schema)?;
+    changes.apply(&collection).await?;
+    if set.is_empty() && request.delete_keys.is_empty() {
+        return Ok(());
+    }
     Ok(collection.alter_properties(set, request.delete_keys).await?)
-}
-
-/// Changes parameters of a field, such as `max_length`.
-pub async fn alter_field(
-    ctx: &Context,
-    database: &str,
-    request: AlterCollectionFieldRequest,
-) -> Result<(), Failure> {
-    let collection = find(ctx, database, &request.collection_name, 0)?;
-    let name = &request.field_name;
-    if !collection.schema().has_field(name) {
-        return Err(Failure::parameter(format!("field {name} does not exist in collection")));
-    }
-    if !request.delete_keys.is_empty() {
-        return Err(Failure::unsupported("removing parameters of a field is not supported"));
-    }
-    let set = params::to_map(&request.properties);
-    if set.is_empty() {
-        return Err(Failure::parameter("no properties or delete keys provided"));
-    }
-    let limits = &ctx.engine.settings().limits;
-    for (key, value) in &set {
-        let number = value.parse::<u64>().map_err(|_| {
-            Failure::parameter(format!("the value for {key} of field {name} must be an integer"))
-        });
-        match key.as_str() {
-            "max_length" => schema_limits::max_length_of(name, number?, limits)?,
-            "max_capacity" => schema_limits::max_capacity_of(number?, limits)?,
-            _ => {}
-        }
-    }
-    Ok(collection.alter_field(name, set).await?)
 }
 
 /// Adds a field; the rows that are there have null or the default in it.
@@ -305,12 +277,21 @@ pub async fn add_field(
     let collection = find(ctx, database, &request.collection_name, request.collection_id)?;
     let wire = schema::FieldSchema::decode(request.schema.as_slice())
         .map_err(|e| Failure::parameter(format!("failed to read the field: {e}")))?;
+    add_one_field(ctx, &collection, wire).await
+}
+
+/// Adds a field to a collection.
+pub(super) async fn add_one_field(
+    ctx: &Context,
+    collection: &Collection,
+    wire: schema::FieldSchema,
+) -> Result<(), Failure> {
     let field = added_field(&collection.info(), wire)?;
     let limits = &ctx.engine.settings().limits;
     schema_limits::check_field(&field, limits)?;
     let schema = collection.schema();
     if schema.has_field(&field.name) {
-        return Err(Failure::parameter(format!("duplicate field name: {}", field.name)));
+        return Err(Failure::parameter(format!("duplicated field name {}", field.name)));
     }
     if schema.fields.len() >= limits.max_fields {
         return Err(Failure::parameter(format!(

@@ -2,12 +2,15 @@
 //! request, and gives the answer or a [`Failure`](crate::status::Failure).
 
 pub mod alias;
+pub mod analyze;
 pub mod collection;
 pub mod compaction;
 pub mod connect;
 pub mod database;
 pub mod describe;
 pub mod dml;
+pub mod evolve;
+pub mod field;
 pub mod flush;
 pub mod grants;
 pub mod import;
@@ -18,6 +21,7 @@ pub mod load;
 pub mod metrics;
 pub mod names;
 pub mod partition;
+pub mod properties;
 pub mod query;
 pub mod resource_group;
 pub mod roles;

@@ -267,7 +267,7 @@ fn others() -> Vec<Case> {
             "a new field that is there",
             added(FieldSchema { nullable: true, ..field("n", DataType::Int64, &[]) }),
             INVALID,
-            "duplicate field name: n",
+            "duplicated field name n",
         ),
         (
             "a new key",

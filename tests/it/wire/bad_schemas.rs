@@ -72,10 +72,10 @@ fn schemas() -> Vec<Case> {
         ("no schema", bytes_as_schema(b""), MISSING, "primary key is not specified"),
         ("two names", bytes_as_schema(&other_name), INVALID, "schema.Name=other"),
         (
-            "a function",
+            "a function without a name",
             bytes_as_schema(&function),
-            UNSUPPORTED,
-            "functions of a schema are not supported",
+            INVALID,
+            "function name cannot be empty",
         ),
         ("no key", new(vec![vector("4")]), MISSING, "primary key is not specified"),
         (
