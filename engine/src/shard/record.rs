@@ -111,6 +111,7 @@ pub fn decode(
     let message =
         arrow::ipc::root_as_message(message).map_err(|e| bad(format!("its rows: {e}")))?;
     let rows = message.header_as_record_batch().ok_or_else(|| bad("it holds no rows".into()))?;
+    check_places(&rows, body.len()).map_err(bad)?;
     let batch = read_record_batch(
         &Buffer::from(body),
         rows,
@@ -122,10 +123,33 @@ pub fn decode(
     .map_err(|e| bad(format!("its rows: {e}")))?;
     let groups: Vec<(u64, usize)> =
         header.groups.iter().map(|g| (g.partition_id, g.rows as usize)).collect();
-    if groups.iter().map(|(_, rows)| rows).sum::<usize>() != batch.num_rows() {
+    let grouped = groups.iter().try_fold(0usize, |sum, (_, rows)| sum.checked_add(*rows));
+    if grouped != Some(batch.num_rows()) {
         return Err(bad("its partitions do not add up to its rows".into()));
     }
     Ok((Change::Rows { batch, groups }, schema_ts))
+}
+
+/// The reader of Arrow trusts these numbers: each buffer must lie in the body, and no count be below zero.
+fn check_places(rows: &arrow::ipc::RecordBatch<'_>, body: usize) -> std::result::Result<(), String> {
+    for buffer in rows.buffers().iter().flatten() {
+        let (from, len) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length()));
+        let end = from.ok().zip(len.ok()).and_then(|(from, len)| from.checked_add(len));
+        if end.is_none_or(|end| end > body) {
+            return Err("a buffer lies outside of it".into());
+        }
+    }
+    let counts = |n: &arrow::ipc::FieldNode| (n.length(), n.null_count());
+    for (length, nulls) in rows.nodes().iter().flatten().map(counts) {
+        // A column takes at least a bit for each row, a vector's elements more.
+        if length < 0 || nulls < 0 || nulls > length || length as u64 > 8 * body as u64 {
+            return Err("a count of its rows makes no sense".into());
+        }
+    }
+    if rows.length() < 0 || rows.length() as u64 > 8 * body as u64 {
+        return Err("the number of its rows makes no sense".into());
+    }
+    Ok(())
 }
 
 /// Reorders rows so that those of one partition are together; `partition_of` tells each row's. Of rows with
