@@ -18,7 +18,7 @@ use crate::access::caller;
 use crate::admission::admit;
 use crate::context::{Context, DEFAULT_DATABASE};
 use crate::proxy::{
-    alias, analyze, collection, compaction, connect, database, describe, dml, evolve, flush,
+    alias, analyze, collection, compaction, connect, database, describe, dml, evolve, field, flush,
     grants, import, index, load, metrics, partition, query, resource_group, roles, search,
     statistics, users,
 };
@@ -312,7 +312,7 @@ calls! {
     Write rename_collection(RenameCollectionRequest) -> Status, renamed, collection::rename;
     Write alter_collection(AlterCollectionRequest) -> Status, collection, collection::alter;
     Write alter_collection_field(AlterCollectionFieldRequest) -> Status, collection,
-        collection::alter_field;
+        field::alter;
     Write add_collection_field(AddCollectionFieldRequest) -> Status, collection,
         collection::add_field;
     Write alter_collection_schema(AlterCollectionSchemaRequest) -> AlterCollectionSchemaResponse,

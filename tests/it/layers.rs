@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use source::{code, idents_after_crate, mentions};
 
 /// Our crates: folder, name, and which of ours it may depend on.
-const CRATES: [(&str, &str, &[&str]); 9] = [
+const CRATES: [(&str, &str, &[&str]); 10] = [
     ("engine/kernels", "elanus-kernels", &[]),
     ("proto", "elanus-proto", &[]),
     ("engine", "elanus-engine", &["elanus-kernels", "elanus-proto"]),
@@ -23,6 +23,7 @@ const CRATES: [(&str, &str, &[&str]); 9] = [
         "elanus-tests",
         &["elanus-engine", "elanus-sql", "elanus-server", "elanus-proto", "elanus-kernels"],
     ),
+    ("tests/simulation", "elanus-simulation", &["elanus-engine"]),
     ("benches", "elanus-benches", &["elanus-kernels", "elanus-engine"]),
 ];
 
@@ -96,7 +97,8 @@ const NOT_REPLAYED: [&str; 6] = [
     "proto/build.rs",
 ];
 
-fn root() -> PathBuf {
+/// The folder of the repository.
+pub fn root() -> PathBuf {
     // Not `env!`: clones may share a target folder.
     let package = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     Path::new(&package).parent().expect("tests is in the root").to_path_buf()

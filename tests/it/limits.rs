@@ -103,10 +103,10 @@ async fn changes_of_fields_that_cannot_be() {
     let key = FieldSchema { is_primary: true, ..bare.nullable() };
     refused("a second key", c.add_field(key).await, InvalidRequest, "primary key");
     let set = |key: &str, value: &str| [(key.to_string(), value.to_string())].into();
-    let altered = c.alter_field("v", set("dim", "4")).await;
+    let altered = c.alter_field("v", set("dim", "4"), vec![]).await;
     refused("another dimension", altered, InvalidRequest, "dim");
-    refused("no field", c.alter_field("none", set("a", "b")).await, NotFound, "none");
-    let altered = c.alter_field("tag", set("max_length", "many")).await;
+    refused("no field", c.alter_field("none", set("a", "b"), vec![]).await, NotFound, "none");
+    let altered = c.alter_field("tag", set("max_length", "many"), vec![]).await;
     refused("no number", altered, InvalidRequest, "max_length");
     let ttl = c.alter_properties(set("collection.ttl.seconds", "soon"), vec![]).await;
     refused("no time", ttl, InvalidRequest, "collection.ttl.seconds = soon");

@@ -24,6 +24,7 @@ pub type Client = MilvusServiceClient<Channel>;
 pub struct Served {
     pub engine: Engine,
     pub client: Client,
+    pub channel: Channel,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), Error>>,
 }
@@ -41,15 +42,15 @@ impl Served {
         }));
         let channel = Channel::from_shared(format!("http://{address}")).expect("an address");
         let channel = channel.connect().await.expect("a connection");
-        let client = Client::new(channel)
+        let client = Client::new(channel.clone())
             .max_decoding_message_size(usize::MAX)
             .max_encoding_message_size(usize::MAX);
-        Self { engine, client, stop, serving }
+        Self { engine, client, channel, stop, serving }
     }
 
     /// Ends the server in order and closes the store.
     pub async fn stop(self) {
-        drop(self.client);
+        drop((self.client, self.channel));
         self.stop.send(()).expect("the server runs");
         self.serving.await.expect("no panic").expect("an orderly end");
         self.engine.close().await.expect("closed");

@@ -5,8 +5,11 @@ mod bad_names;
 mod bad_reads;
 mod bad_schemas;
 mod bad_writes;
+mod every;
 mod good;
+mod raw;
 mod requests;
+mod story;
 
 use elanus_proto::common::Status;
 use elanus_proto::service::QueryRequest;

@@ -14,7 +14,7 @@ use elanus_engine::core::runtime::{self, sim};
 use elanus_engine::core::schema::{DataType, DefaultValue, FieldSchema};
 
 use crate::check::{Expected, check, vector};
-use crate::model::{Change, Fate};
+use crate::model::Change;
 use crate::rows::{Row, schema, to_batch};
 use crate::world::{Life, pick};
 
@@ -26,6 +26,9 @@ pub async fn live(life: &Rc<Life>, lossless: bool) {
     life.world.count("open");
     if let Err(e) = life.open().await {
         return life.explain("open", &e);
+    }
+    if life.replaced.get() {
+        return;
     }
     if let Err(e) = life.recovered(lossless).await {
         return life.explain("the first reads", &e);
@@ -170,8 +173,8 @@ impl Actor {
         collection: &Collection,
         change: impl FnOnce(&mut crate::model::Collection) -> T,
     ) -> Option<T> {
-        let mut model = self.life.world.model.borrow_mut();
-        self.counts().then(|| model.get_mut(&collection.id()).map(change)).flatten()
+        // Others may find a new collection before the one who made it goes on.
+        self.counts().then(|| self.maybe(collection, |model, _| change(model)))
     }
 
     // ---- writes
@@ -185,20 +188,48 @@ impl Actor {
     where
         F: Future<Output = Result<Written, Error>>,
     {
-        let (task, _) = sim::machine().expect("within a run").current();
-        let at = self.model(collection, |model| model.begin(task, change));
+        let at = self.begun(collection, change);
         let outcome = call.await;
         runtime::gate("write.acked").await;
-        let Some(at) = at else { return outcome.map(|_| None) };
-        match outcome {
-            Ok(written) => {
-                self.model(collection, |model| model.ack(at, written.timestamp));
-                Ok(Some((at, written)))
+        self.ended(collection, at, outcome.as_ref().ok());
+        outcome.map(|written| self.counts().then_some((at, written)))
+    }
+
+    /// Notes that a write begins. Also one of a process that has lost the store may be there when it comes back.
+    fn begun(&self, collection: &Collection, change: Change) -> usize {
+        let who = sim::machine().expect("within a run").current();
+        self.maybe(collection, |model, counts| {
+            let at = model.begin(who, change);
+            if !counts {
+                model.ops[at].after = 0;
             }
-            Err(e) => {
-                self.model(collection, |model| model.fail(at));
-                Err(e)
-            }
+            at
+        })
+    }
+
+    /// Notes what may be there from now on, whoever does it.
+    fn maybe<T>(
+        &self,
+        collection: &Collection,
+        change: impl FnOnce(&mut crate::model::Collection, bool) -> T,
+    ) -> T {
+        let mut model = self.life.world.model.borrow_mut();
+        let counts = self.counts();
+        let new = || crate::model::Collection {
+            name: collection.name(),
+            unsure: !counts,
+            ..Default::default()
+        };
+        change(model.entry(collection.id()).or_insert_with(new), counts)
+    }
+
+    /// Notes how a write ended. What a process is told that has lost the store does not count.
+    fn ended(&self, collection: &Collection, at: usize, written: Option<&Written>) {
+        let mut model = self.life.world.model.borrow_mut();
+        let Some(model) = model.get_mut(&collection.id()) else { return };
+        match written {
+            Some(written) if self.counts() => model.ack(at, written.timestamp),
+            _ => model.fail(at),
         }
     }
 
@@ -251,10 +282,7 @@ impl Actor {
         change: Change,
         rows: Rows,
     ) -> Result<(), Error> {
-        let (task, _) = sim::machine().expect("within a run").current();
-        let Some(at) = self.model(collection, |model| model.begin(task, change)) else {
-            return Ok(());
-        };
+        let at = self.begun(collection, change);
         let outcome = {
             let mut call = Box::pin(collection.insert(rows));
             let mut polls = pick(6);
@@ -268,16 +296,8 @@ impl Actor {
             })
             .await
         };
-        match outcome {
-            Some(Ok(written)) => {
-                self.model(collection, |model| model.ack(at, written.timestamp));
-                Ok(())
-            }
-            outcome => {
-                self.model(collection, |model| model.fail(at));
-                outcome.map_or(Ok(()), |outcome| outcome.map(drop))
-            }
-        }
+        self.ended(collection, at, outcome.as_ref().and_then(|o| o.as_ref().ok()));
+        outcome.map_or(Ok(()), |outcome| outcome.map(drop))
     }
 
     fn some_partitions(&self, collection: &Collection) -> (PartitionSet, Option<Vec<u64>>) {
@@ -301,7 +321,7 @@ impl Actor {
         let Some((at, written)) = self.write(collection, change, call).await? else {
             return Ok(());
         };
-        self.judge_delete(collection, at, &written, true);
+        self.judge_delete(collection, at, &written);
         Ok(())
     }
 
@@ -313,12 +333,12 @@ impl Actor {
         let Some((at, written)) = self.write(collection, change, call).await? else {
             return Ok(());
         };
-        self.judge_delete(collection, at, &written, false);
+        self.judge_delete(collection, at, &written);
         Ok(())
     }
 
     /// A delete says which keys it removed: those that were there just before it.
-    fn judge_delete(&self, collection: &Collection, at: usize, written: &Written, by_key: bool) {
+    fn judge_delete(&self, collection: &Collection, at: usize, written: &Written) {
         self.model(collection, |model| {
             let op = model.ops[at].clone();
             // Rows of a partition that is being dropped are there or not.
@@ -348,12 +368,7 @@ impl Actor {
                 (0..written.keys.len()).map(|k| written.keys.get(k)).collect();
             wanted.sort();
             found.sort();
-            // A write that was given up may be there before it is durable: a filter does not see it yet.
-            let unsure = model.ops.iter().any(|op| op.fate == Fate::Unknown);
-            assert!(
-                found == wanted || (unsure && !by_key),
-                "keys deleted: {found:?}, there were {wanted:?}"
-            );
+            assert_eq!(found, wanted, "keys deleted: found and expected");
         });
     }
 
@@ -396,9 +411,7 @@ impl Actor {
         let engine = self.life.engine();
         let name = format!("c{}", pick(COLLECTIONS as u64));
         let text_keys = pick(3) == 0;
-        if self.counts() {
-            self.life.world.making.borrow_mut().insert(name.clone());
-        }
+        self.life.world.making.borrow_mut().insert(name.clone());
         let new = NewCollection::new(&name, schema(text_keys));
         let made = engine.create_collection("default", new).await;
         if !self.counts() {
@@ -406,13 +419,7 @@ impl Actor {
         }
         match made {
             Ok(collection) => {
-                let partitions = collection.info().partitions;
-                let model = crate::model::Collection {
-                    name,
-                    partitions: partitions.iter().map(|p| (p.id, p.name.clone())).collect(),
-                    ..Default::default()
-                };
-                self.life.world.model.borrow_mut().entry(collection.id()).or_insert(model);
+                self.model(&collection, |_| ());
                 Ok(())
             }
             Err(e) if e.kind == ErrorKind::AlreadyExists => Ok(()),
@@ -424,7 +431,7 @@ impl Actor {
         let Some(collection) = self.some_collection() else { return Ok(()) };
         let engine = self.life.engine();
         let name = collection.name();
-        self.model(&collection, |model| model.drop_begun = true);
+        self.maybe(&collection, |model, _| model.drop_begun = true);
         engine.drop_collection("default", &name).await
     }
 
@@ -444,7 +451,7 @@ impl Actor {
     async fn drop_partition(&self, collection: &Collection) -> Result<(), Error> {
         let name = format!("p{}", pick(3));
         let before = collection.info();
-        self.model(collection, |model| model.dropping.insert(name.clone()));
+        self.maybe(collection, |model, _| model.dropping.insert(name.clone()));
         collection.drop_partition(&name).await?;
         self.model(collection, |model| {
             for p in before.partitions.iter().filter(|p| p.name == name) {

@@ -170,9 +170,6 @@ impl Disk for SimDisk {
         let sum = entries.iter().fold(0, |sum, e| hash(&[sum, e.value.is_some().into()], &e.key));
         tell("disk write", sum);
         let mut state = self.platter.state.lock();
-        if let Some(entry) = entries.iter().find(|e| !state.live.contains_key(e.table.as_ref())) {
-            return Err(Error::internal(format!("table {} is not open", entry.table)));
-        }
         state.change(Change::Write(entries));
         if persist != Persist::Buffer && fault == Fault::None {
             state.sync();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use elanus_engine::api::CompactMode;
@@ -12,14 +13,19 @@ use crate::check;
 use crate::world::{Life, World};
 
 /// Opens the store once more, brings everything to rest, and verifies the bucket.
-pub async fn last_life(world: &World, life: Rc<Life>, lossless: bool) {
+pub async fn last_life(world: &World, life: Rc<Life>, mut lossless: bool) {
     // A lease of a process that ended may still run.
     let mut engine = life.open().await;
-    for _ in 0..40 {
+    for _ in 0..400 {
         if engine.is_ok() {
             break;
         }
         runtime::sleep(Duration::from_millis(500)).await;
+        if world.stale_log.take() {
+            // As the error says: the rows that only this log has are left out.
+            life.platter.replace(Arc::default());
+            lossless = false;
+        }
         engine = life.open().await;
     }
     let engine = engine.expect("the store opens when nothing goes wrong");
@@ -53,17 +59,17 @@ async fn orphans(world: &World, life: &Life) {
     use elanus_engine::lsm::manifest::Manifest;
     let bucket = life.bucket();
     let mut named = BTreeSet::new();
-    for manifest in commit::heads(&bucket).await.expect("heads") {
-        let id = manifest.collection_id;
+    for id in commit::collections(&bucket).await.expect("collections") {
+        let Some(manifest) = commit::head(&bucket, id).await.expect("a head") else { continue };
+        if manifest.dropped {
+            // It stays to keep late writers away.
+            named.insert(Manifest::path(id, manifest.version));
+            continue;
+        }
         let keep = world.settings.gc.keep_manifests as u64;
         let from = manifest.version.saturating_sub(keep);
         named.extend((from..=manifest.version).map(|v| Manifest::path(id, v)));
-        for segment in &manifest.segments {
-            let folder = Manifest::segment_folder(id, segment.id);
-            named.extend(segment.files().map(|f| format!("{folder}/{}", f.name)));
-        }
-        let folder = Manifest::folder(id);
-        named.extend(manifest.codebooks.iter().map(|c| format!("{folder}/{}", c.file.name)));
+        named.extend(manifest.files());
     }
     let orphans: Vec<String> = world
         .objects

@@ -30,6 +30,7 @@ pub enum Change {
 /// A write.
 #[derive(Debug, Clone)]
 pub struct Op {
+    pub process: u64,
     pub task: u64,
     pub ts: Option<u64>,
     pub fate: Fate,
@@ -58,15 +59,17 @@ pub struct Collection {
     pub dropping: BTreeSet<String>,
     /// Added fields that are there for sure.
     pub fields: BTreeSet<String>,
+    /// Made by a process that had lost the store: it is there or not.
+    pub unsure: bool,
     /// Whether its dropping has begun.
     pub drop_begun: bool,
 }
 
 impl Collection {
     /// Begins a write.
-    pub fn begin(&mut self, task: u64, change: Change) -> usize {
+    pub fn begin(&mut self, (task, process): (u64, u64), change: Change) -> usize {
         let after = self.acked;
-        self.ops.push(Op { task, ts: None, fate: Fate::Flying, change, after });
+        self.ops.push(Op { process, task, ts: None, fate: Fate::Flying, change, after });
         self.ops.len() - 1
     }
 
@@ -97,17 +100,20 @@ impl Collection {
     /// A write failed: one that was not logged is not there.
     pub fn fail(&mut self, at: usize) {
         let op = &mut self.ops[at];
+        if op.fate != Fate::Flying {
+            // A later opening has decided it.
+            return;
+        }
         op.fate = if op.ts.is_some() { Fate::Unknown } else { Fate::Gone };
     }
 
-    /// The process ended in the middle of things.
-    pub fn crash(&mut self) {
+    /// A process ended in the middle of things.
+    pub fn crash(&mut self, process: u64) {
         for at in 0..self.ops.len() {
-            if self.ops[at].fate == Fate::Flying {
+            if self.ops[at].fate == Fate::Flying && self.ops[at].process == process {
                 self.fail(at);
             }
         }
-        self.seen = 0;
     }
 
     /// The store shows everything up to a timestamp and nothing after it: what was unknown is decided.

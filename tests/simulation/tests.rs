@@ -50,6 +50,26 @@ fn some_seeds() {
     assert!(total.violations.is_empty(), "{:?}", total.violations);
 }
 
+/// Mistakes that the engine makes on purpose when a run asks for them (`runtime::planted`).
+const MISTAKES: [&str; 4] = [
+    "the log is cut before the manifest",
+    "deletes are not carried",
+    "an fsync is skipped",
+    "an epoch is reused",
+];
+
+/// The checks are worth something only if they find what is wrong.
+#[test]
+fn each_planted_mistake_is_found_within_500_seeds() {
+    for mistake in MISTAKES {
+        let found =
+            (1..=500).find_map(|seed| Some((seed, run(seed, Some(mistake), false).violation?)));
+        let (seed, violation) = found.unwrap_or_else(|| panic!("not found: {mistake}"));
+        let violation: String = violation.lines().take(2).collect::<Vec<_>>().join(" ");
+        println!("{mistake}: seed {seed}: {violation:.200}");
+    }
+}
+
 /// The long run, which `cargo xtask sim` starts.
 #[test]
 #[ignore = "long: cargo xtask sim"]

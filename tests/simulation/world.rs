@@ -60,13 +60,19 @@ pub struct World {
     pub plant: Option<&'static str>,
     /// Collections by number.
     pub model: RefCell<BTreeMap<u64, Collection>>,
-    /// Names whose making is under way or was never answered.
+    /// Names whose making was ever begun.
     pub making: RefCell<BTreeSet<String>>,
     /// Numbers for rows.
     pub stamps: Cell<u64>,
     tally: RefCell<Tally>,
     /// Where and when the process is to end.
     doom: RefCell<Doom>,
+    /// The lease of another log's owner may still run.
+    contested: Cell<bool>,
+    /// More than one log was used.
+    other_log: Cell<bool>,
+    /// A log was refused because the store was written through another one since.
+    pub stale_log: Cell<bool>,
 }
 
 /// Where a process ends.
@@ -166,7 +172,7 @@ pub struct Life {
     pub process: Process,
     pub clock: Arc<SimClock>,
     pub alive: Arc<AtomicBool>,
-    pub platter: Arc<Platter>,
+    pub platter: RefCell<Arc<Platter>>,
     pub engine: RefCell<Option<Engine>>,
     /// Something was done to it after which it may rightly think that it has lost the store.
     pub disturbed: Cell<bool>,
@@ -226,6 +232,9 @@ impl World {
             stamps: Cell::new(1),
             tally: RefCell::default(),
             doom: RefCell::default(),
+            contested: Cell::new(false),
+            stale_log: Cell::new(false),
+            other_log: Cell::new(false),
         }
     }
 
@@ -254,7 +263,7 @@ impl Life {
             process,
             clock: machine.clock(),
             alive: Arc::new(AtomicBool::new(true)),
-            platter: platter.clone(),
+            platter: RefCell::new(platter.clone()),
             engine: RefCell::new(None),
             disturbed: Cell::new(false),
             replaced: Cell::new(false),
@@ -274,15 +283,28 @@ impl Life {
     /// Opens the store.
     pub async fn open(&self) -> Result<Engine, Error> {
         let faults = self.world.faults.clone();
-        let disk = SimDisk::new(self.platter.clone(), faults, self.alive.clone());
+        let disk = SimDisk::new(self.platter.borrow().clone(), faults, self.alive.clone());
         let options = OpenOptions {
             location: "sim://store".into(),
             settings: self.world.settings.clone(),
             create: true,
         };
         let local = LocalDb::over(Arc::new(disk))?;
-        let engine = Engine::open_over(options, self.bucket(), local, self.clock.clone()).await?;
+        let opened = Engine::open_over(options, self.bucket(), local, self.clock.clone()).await;
+        let stale = |e: &Error| match e.kind {
+            ErrorKind::FailedPrecondition => true,
+            // By another writer, which has removed the files since.
+            ErrorKind::Corrupted => {
+                self.world.other_log.get() && e.to_string().contains("if it was dropped")
+            }
+            _ => false,
+        };
+        if opened.as_ref().is_err_and(stale) {
+            self.world.stale_log.set(true);
+        }
+        let engine = opened?;
         *self.engine.borrow_mut() = Some(engine.clone());
+        self.world.contested.set(false);
         Ok(engine)
     }
 
@@ -299,7 +321,10 @@ impl Life {
         let explained = match error.kind {
             ErrorKind::Busy | ErrorKind::NotFound | ErrorKind::AlreadyExists => true,
             ErrorKind::Storage => self.world.faults.errors() > 0,
-            ErrorKind::Fenced => self.disturbed.get() || self.world.faults.errors() > 0,
+            ErrorKind::Fenced => {
+                self.disturbed.get() || self.world.contested.get() || self.world.faults.errors() > 0
+            }
+            ErrorKind::FailedPrecondition | ErrorKind::Corrupted => self.world.stale_log.get(),
             _ => false,
         };
         assert!(explained, "{what} failed: {error}");
@@ -324,12 +349,13 @@ impl Life {
                     );
                     Collection { name, ..Default::default() }
                 });
-                known.dropping.clear();
                 if !lossless {
                     known.acked = known.acked.min(snapshot.timestamp());
                 }
                 let expected = known.expected(&snapshot);
+                known.dropping.clear();
                 known.drop_begun = false;
+                known.unsure = false;
                 known.decide(snapshot.timestamp());
                 let info = snapshot.info();
                 let now: BTreeMap<u64, String> =
@@ -341,12 +367,14 @@ impl Life {
                 expected
             };
             check::check(&self.world, &snapshot, &expected).await?;
+            if self.replaced.get() {
+                return Err(Error::fenced("another process looks at it now"));
+            }
         }
         let names: BTreeSet<String> = engine.all_collections().iter().map(|c| c.name()).collect();
         assert_eq!(names.len(), there.len(), "two collections have one name");
-        self.world.making.borrow_mut().clear();
         self.world.model.borrow_mut().retain(|id, collection| {
-            let explained = there.contains(id) || collection.drop_begun;
+            let explained = there.contains(id) || collection.drop_begun || collection.unsure;
             assert!(explained, "collection {} ({id}) is gone", collection.name);
             there.contains(id)
         });
@@ -422,7 +450,6 @@ async fn supervise(world: Rc<World>) {
         }
         world.faults.set_on(true);
         begin(&life, lossless);
-        lossless = true;
         let mut successor = None;
         if end == End::Takeover {
             runtime::sleep(Duration::from_millis(20 + pick(600))).await;
@@ -434,20 +461,34 @@ async fn supervise(world: Rc<World>) {
             close(&life).await;
         }
         end_life(&life, end).await;
+        lossless |= life.recovered.get();
         if end == End::PowerFailure {
             let lost = platter.power_failed(|n| pick(n as u64 + 1) as usize);
             world.count_fault("power failure");
             if lost > 0 {
                 world.count_fault("unsynced changes lost");
             }
-            lossless = world.settings.log.durability == Durability::Sync;
+            lossless &= world.settings.log.durability == Durability::Sync;
         }
         if let Some((next, its)) = successor {
             wait(&next).await;
             end_life(&next, End::Kill).await;
             // What the first one had only in its log is left out, and stays out once the next has looked.
             lossless = next.recovered.get();
-            platter = its;
+            world.contested.set(true);
+            if pick(3) > 0 {
+                platter = its;
+            } else {
+                // The first one comes back with its old log.
+                lossless = false;
+            }
+        }
+        if world.stale_log.take() {
+            // As the error says: its rows are left out.
+            platter = Arc::default();
+            lossless = false;
+            world.contested.set(true);
+            world.count_fault("log left out");
         }
     }
     world.faults.set_on(false);
@@ -467,8 +508,9 @@ fn doom(process: Process, first: bool) -> Doom {
         1..5 => Doom::Polls(process, 1 + pick([200, 2_000, 12_000][pick(3) as usize])),
         _ => {
             let gate = GATES[pick(GATES.len() as u64) as usize];
-            // Another life has to have left something behind.
-            let again = if first && gate.starts_with("open") { 1 } else { 1 + pick(4) };
+            // Another life has to have left something behind; drops are rare.
+            let once = first && gate.starts_with("open") || gate.starts_with("drop");
+            let again = if once { 1 } else { 1 + pick(4) };
             Doom::Gate(process, gate, again)
         }
     }
@@ -513,9 +555,10 @@ async fn end_life(life: &Rc<Life>, end: End) {
     life.alive.store(false, Ordering::SeqCst);
     life.engine.take();
     sim::give_way().await;
-    if !life.replaced.get() {
-        for collection in life.world.model.borrow_mut().values_mut() {
-            collection.crash();
+    for collection in life.world.model.borrow_mut().values_mut() {
+        collection.crash(life.process);
+        if !life.replaced.get() {
+            collection.seen = 0;
         }
     }
     // A process that goes on elsewhere holds the store until its lease runs out.
@@ -532,9 +575,10 @@ async fn take_over(
     life.disturbed.set(true);
     life.replaced.set(true);
     world.count_fault("second writer");
+    world.other_log.set(true);
     machine.pause(life.process, Duration::from_millis(15_200 + pick(3_000)));
     for collection in world.model.borrow_mut().values_mut() {
-        collection.crash();
+        collection.seen = 0;
     }
     runtime::sleep(Duration::from_millis(15_100)).await;
     *process += 1;

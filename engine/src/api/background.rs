@@ -120,7 +120,7 @@ async fn memory_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         drop(inner);
         tokio::select! {
             _ = stopped.changed() => return,
-            () = tokio::time::sleep(LOOK_AT_MEMORY) => {}
+            () = runtime::sleep(LOOK_AT_MEMORY) => {}
         }
     }
 }

@@ -63,14 +63,20 @@ impl Engine {
                 return Err(no_collection(&order.database, &order.collection));
             }
         }
+        self.settle_doubtful().await?;
         let created_ts = self.next_timestamp();
         let writer = self.inner.context.writer_id.clone().unwrap_or_default();
-        let make = |from: &Manifest| Ok(first_version(from, &order, created_ts, writer));
-        let shard = source.shard.clone_to(order.when.as_ref(), make).await?;
-        self.inner.catalog.put_collection(created_ts)?;
-        let collection = Collection::new(Arc::new(shard));
-        self.inner.names.write().collections.insert(created_ts, collection.clone());
-        Ok(collection)
+        let mut first = None;
+        let make = |from: &Manifest| {
+            let mut manifest = first_version(from, &order, created_ts, writer);
+            manifest.epoch = manifest.epoch.max(self.inner.context.lease.number());
+            Ok(first.insert(manifest).clone())
+        };
+        let made = source.shard.clone_to(order.when.as_ref(), make).await;
+        match first {
+            Some(first) => self.finish_making(first, made).await,
+            None => Err(made.err().unwrap_or_else(|| Error::internal("a clone of nothing"))),
+        }
     }
 }
 

@@ -103,6 +103,8 @@ pub(super) struct Inner {
     pub names: RwLock<Names>,
     /// Held by changes of names, so that two of them do not meet.
     pub ddl: tokio::sync::Mutex<()>,
+    /// First manifests of collections whose making failed: they may be there or not.
+    pub doubtful: Mutex<Vec<Manifest>>,
     pub background: Mutex<Option<Background>>,
 }
 
@@ -171,7 +173,7 @@ impl Engine {
         let lease = WriterLease::take(&bucket, &holder, clock.clone()).await?;
         runtime::gate("open.lease").await;
         bucket.remove_leftovers()?;
-        let content = bind(&bucket, &catalog, content, options.create, clock.as_ref()).await?;
+        let mut content = bind(&bucket, &catalog, content, options.create, clock.as_ref()).await?;
         runtime::gate("open.bound").await;
         let folders = [local.folder(), bucket.folder()].into_iter().flatten();
         let space = Space::new(
@@ -192,6 +194,7 @@ impl Engine {
             work: Arc::default(),
             settings: options.settings,
         });
+        reconcile(&context, &catalog, &mut content).await?;
         let collections = open_collections(&context, &catalog, &content).await?;
         let names = Names { databases: content.databases, collections, records: content.records };
         let engine = Self {
@@ -200,6 +203,7 @@ impl Engine {
                 catalog,
                 names: RwLock::new(names),
                 ddl: tokio::sync::Mutex::new(()),
+                doubtful: Mutex::default(),
                 background: Mutex::new(None),
             }),
         };
@@ -281,16 +285,49 @@ impl Engine {
             }
         }
         let created_ts = self.next_timestamp();
-        let manifest =
+        let mut manifest =
             first_manifest(database, new, created_ts, self.inner.context.writer_id.as_deref());
-        let id = manifest.collection_id;
-        let shard = Shard::create(self.inner.context.clone(), manifest).await?;
+        manifest.epoch = manifest.epoch.max(self.inner.context.lease.number());
+        self.inner.context.check_lease()?;
+        self.settle_doubtful().await?;
+        let made = Shard::create(self.inner.context.clone(), manifest.clone()).await;
+        self.finish_making(manifest, made).await
+    }
+
+    /// Gives a new collection its name. If anything fails it may be there or not, which is settled later.
+    pub(super) async fn finish_making(
+        &self,
+        first: Manifest,
+        made: Result<Shard>,
+    ) -> Result<Collection> {
+        let id = first.collection_id;
         runtime::gate("create.manifest").await;
-        // From here on it exists.
-        self.inner.catalog.put_collection(id)?;
+        let name = |shard| {
+            // From here on it exists, unless another writer has taken over meanwhile.
+            self.inner.context.check_lease()?;
+            self.inner.catalog.put_collection(id).map(|()| shard)
+        };
+        let named = made.and_then(name);
+        let shard = named.inspect_err(|_| self.inner.doubtful.lock().push(first))?;
         let collection = Collection::new(Arc::new(shard));
         self.inner.names.write().collections.insert(id, collection.clone());
         Ok(collection)
+    }
+
+    /// Sees to it that collections whose making failed are not there, so that none comes back under a name that
+    /// has been given again.
+    pub(super) async fn settle_doubtful(&self) -> Result<()> {
+        let doubtful = self.inner.doubtful.lock().clone();
+        for first in doubtful {
+            let id = first.collection_id;
+            let bucket = &self.inner.context.files.bucket;
+            self.inner.context.check_lease()?;
+            commit::unmake(bucket, &first).await?;
+            self.inner.catalog.remove_collection(id)?;
+            CollectionLog::open(self.inner.context.log.clone(), id, 0)?.drop_all()?;
+            self.inner.doubtful.lock().retain(|d| d.collection_id != id);
+        }
+        Ok(())
     }
 
     /// A collection by its name or an alias.
@@ -333,15 +370,10 @@ impl Engine {
             }
             names.find(database, name).cloned().ok_or_else(|| no_collection(database, name))?
         };
-        let edit = |manifest: &Manifest| {
-            let mut next = manifest.clone();
-            next.dropped = true;
-            next.aliases.clear();
-            next.segments.clear();
-            next.snapshots.clear();
-            Ok(next)
-        };
-        collection.shard.alter(edit).await?;
+        // Else an earlier try came as far as this.
+        if !collection.shard.tree().manifest.dropped {
+            collection.shard.alter(|manifest| Ok(manifest.dropped())).await?;
+        }
         runtime::gate("drop.manifest").await;
         self.inner.catalog.remove_collection(collection.id())?;
         self.inner.names.write().collections.remove(&collection.id());
@@ -520,36 +552,28 @@ async fn bind(
         }
         None => {
             let now = clock.now_ms();
-            recover_catalog(bucket, catalog, &mut content, now).await?;
+            add_database(catalog, &mut content, DEFAULT_DATABASE, 1, now)?;
             catalog.set_store_id(&store_id)?;
         }
     }
     Ok(content)
 }
 
-async fn recover_catalog(
-    bucket: &Bucket,
+/// Adds a database to the catalog, if it is not there.
+fn add_database(
     catalog: &Catalog,
     content: &mut CatalogContent,
+    name: &str,
+    id: u64,
     now_ms: u64,
 ) -> Result<()> {
-    let created_ts = crate::core::time::from_millis(now_ms);
-    let mut add = |name: &str, id: u64| -> Result<()> {
-        if content.databases.contains_key(name) {
-            return Ok(());
-        }
-        let record =
-            DatabaseRecord { id, name: name.into(), created_ts, properties: BTreeMap::new() };
-        catalog.put_database(&record)?;
-        content.databases.insert(name.into(), record);
-        Ok(())
-    };
-    add(DEFAULT_DATABASE, 1)?;
-    for (n, manifest) in commit::heads(bucket).await?.into_iter().enumerate() {
-        add(&manifest.database, n as u64 + 2)?;
-        catalog.put_collection(manifest.collection_id)?;
-        content.collections.insert(manifest.collection_id, 0);
+    if content.databases.contains_key(name) {
+        return Ok(());
     }
+    let created_ts = crate::core::time::from_millis(now_ms);
+    let record = DatabaseRecord { id, name: name.into(), created_ts, properties: BTreeMap::new() };
+    catalog.put_database(&record)?;
+    content.databases.insert(name.into(), record);
     Ok(())
 }
 
@@ -596,6 +620,67 @@ async fn make_store_file(bucket: &Bucket) -> Result<String> {
     found.ok_or_else(|| Error::internal("the store file was taken and is gone"))
 }
 
+/// Collections that the catalog does not know: one that this log's owner began to make was never acknowledged, and
+/// is dropped; others were made by another writer since, and are taken over.
+async fn reconcile(
+    context: &StoreContext,
+    catalog: &Catalog,
+    content: &mut CatalogContent,
+) -> Result<()> {
+    let bucket = &context.files.bucket;
+    let mut unknown = Vec::new();
+    for id in commit::collections(bucket).await? {
+        if !content.collections.contains_key(&id)
+            && let Some(head) = commit::head(bucket, id).await?.filter(|head| !head.dropped)
+        {
+            unknown.push(head);
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    drop_strays(context, &mut unknown, content).await?;
+    for head in unknown {
+        let id = head.collection_id;
+        add_database(catalog, content, &head.database, id, context.clock.now_ms())?;
+        catalog.put_collection(id)?;
+        content.collections.insert(id, 0);
+    }
+    Ok(())
+}
+
+/// Drops what was never acknowledged: what a crash cut off, and what a writer made after it had lost the store.
+async fn drop_strays(
+    context: &StoreContext,
+    unknown: &mut Vec<Manifest>,
+    content: &CatalogContent,
+) -> Result<()> {
+    let bucket = &context.files.bucket;
+    let mut newest: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut note = |head: &Manifest| {
+        let epoch = newest.entry((head.database.clone(), head.name.clone())).or_default();
+        *epoch = head.epoch.max(*epoch);
+    };
+    unknown.iter().for_each(&mut note);
+    for id in content.collections.keys() {
+        commit::head(bucket, *id).await?.filter(|head| !head.dropped).iter().for_each(&mut note);
+    }
+    let mut kept = Vec::new();
+    for head in std::mem::take(unknown) {
+        let own = head.version == 1 && Some(&head.writer) == context.writer_id.as_ref();
+        // Who had lost the store has an older epoch than any collection of who has had it since.
+        let late = newest.get(&(head.database.clone(), head.name.clone())) > Some(&head.epoch);
+        if own || late {
+            context.check_lease()?;
+            commit::publish(bucket, &head, &head.dropped()).await?;
+        } else {
+            kept.push(head);
+        }
+    }
+    *unknown = kept;
+    Ok(())
+}
+
 async fn open_collections(
     context: &Arc<StoreContext>,
     catalog: &Catalog,
@@ -608,7 +693,8 @@ async fn open_collections(
                 ErrorKind::Corrupted,
                 Subject::Store,
                 format!(
-                    "collection {id} is in the catalog, but {} has no manifest of it",
+                    "collection {id} is in the catalog, but {} has no manifest of it: if it was dropped through \
+                     another local log, open the store with that one, or set log.dir to an empty folder",
                     context.files.bucket.name()
                 ),
             )

@@ -198,8 +198,14 @@ impl Collection {
         .await
     }
 
-    /// Changes parameters of a field: `max_length`, `max_capacity`, or any that is only kept.
-    pub async fn alter_field(&self, name: &str, params: BTreeMap<String, String>) -> Result<()> {
+    /// Changes parameters of a field: `max_length`, `max_capacity`, `field.description`, or any that is only
+    /// kept; removes some of the latter.
+    pub async fn alter_field(
+        &self,
+        name: &str,
+        params: BTreeMap<String, String>,
+        remove: Vec<String>,
+    ) -> Result<()> {
         self.alter_schema(|schema| {
             schema.field(name)?;
             let Some(field) = schema.fields.iter_mut().find(|f| f.name == name) else {
@@ -207,6 +213,9 @@ impl Collection {
             };
             for (key, value) in &params {
                 alter_param(field, key, value)?;
+            }
+            for key in &remove {
+                field.params.remove(key);
             }
             Ok(())
         })
@@ -249,6 +258,7 @@ fn alter_param(field: &mut FieldSchema, key: &str, value: &str) -> Result<()> {
                 format!("{key} of field {} cannot be changed", field.name),
             ));
         }
+        ("field.description", _) => field.description = value.into(),
         _ => {
             field.params.insert(key.into(), value.into());
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::error::{Error, Result, Subject};
-use super::runtime::Stopwatch;
+use super::runtime::{self, Stopwatch};
 
 /// What memory is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Budget {
                     "memory quota exceeded: what is under way takes all of it; try again later",
                 ));
             }
-            tokio::time::timeout(LOOK_AGAIN, freed).await.ok();
+            runtime::within(LOOK_AGAIN, freed).await;
         }
     }
 

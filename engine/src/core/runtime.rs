@@ -95,6 +95,15 @@ pub async fn sleep(time: Duration) {
     }
 }
 
+/// What a future gives, if it gives it in time.
+pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        value = work => Some(value),
+        () = sleep(time) => None,
+    }
+}
+
 /// A random 64-bit number, never zero.
 #[allow(clippy::disallowed_methods, reason = "this is the home of randomness")]
 pub fn random_id() -> u64 {
@@ -111,8 +120,15 @@ pub async fn gate(name: &'static str) {
 }
 
 /// Whether a simulation makes a named mistake on purpose, to see that its checks find it; elsewhere never.
+#[cfg(debug_assertions)]
 pub fn planted(mistake: &'static str) -> bool {
     sim::machine().is_some_and(|machine| machine.planted(mistake))
+}
+
+/// Release builds cannot be told to make mistakes.
+#[cfg(not(debug_assertions))]
+pub const fn planted(_: &'static str) -> bool {
+    false
 }
 
 /// Tells a simulation a number; elsewhere it is nothing.

@@ -43,6 +43,20 @@ pub async fn create(bucket: &Bucket, manifest: &Manifest) -> Result<()> {
     put(bucket, manifest).await
 }
 
+/// Drops a collection of which perhaps not even the first version is there, also if that one comes late.
+pub async fn unmake(bucket: &Bucket, first: &Manifest) -> Result<()> {
+    let stone = Manifest { dropped: true, ..first.clone() };
+    let taken = !bucket.put_if_absent(&path_of(&stone), manifest_codec::encode(&stone)).await?;
+    match head(bucket, first.collection_id).await? {
+        Some(head) if taken && !head.dropped => publish(bucket, &head, &head.dropped()).await,
+        _ => Ok(()),
+    }
+}
+
+fn path_of(manifest: &Manifest) -> String {
+    Manifest::path(manifest.collection_id, manifest.version)
+}
+
 /// Publishes `new` as the successor of `old`.
 ///
 /// # Errors
@@ -54,7 +68,7 @@ pub async fn publish(bucket: &Bucket, old: &Manifest, new: &Manifest) -> Result<
 }
 
 async fn put(bucket: &Bucket, manifest: &Manifest) -> Result<()> {
-    let path = Manifest::path(manifest.collection_id, manifest.version);
+    let path = path_of(manifest);
     let bytes = manifest_codec::encode(manifest);
     let outcome = bucket.put_if_absent(&path, bytes.clone()).await;
     if matches!(outcome, Ok(true)) {

@@ -9,6 +9,10 @@ use crate::core::runtime;
 use crate::core::settings::GcSettings;
 use crate::storage::bucket::{Bucket, FileEntry};
 
+/// How long the last manifest of a dropped collection stays in a bucket: a writer that was replaced and goes on
+/// later than this could publish its next version, and the collection would be back without its files.
+const STONE_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// What a collection's folder holds, and what protects it.
 #[derive(Debug, Default)]
 pub struct Findings {
@@ -22,6 +26,8 @@ pub struct Findings {
     pub named: HashSet<String>,
     /// Whether the collection is dropped, and since when.
     pub dropped_ms: Option<u64>,
+    /// Whether only manifests keep other writers away.
+    pub remote: bool,
 }
 
 /// What was removed.
@@ -67,6 +73,7 @@ pub async fn find(
     let mut findings = Findings {
         files: bucket.list(&Manifest::folder(collection_id)).await?,
         versions,
+        remote: bucket.is_remote(),
         ..Default::default()
     };
     let mut read = VecDeque::from(protected(&findings.versions, settings.kept_ms(), now_ms));
@@ -101,6 +108,8 @@ pub fn garbage(
     let mut young = 0;
     let old = |at: u64| at.saturating_add(settings.grace_ms) <= now_ms;
     let gone = findings.dropped_ms.is_some_and(old);
+    let stone = findings.remote
+        && findings.dropped_ms.is_some_and(|at| at.saturating_add(STONE_MS) > now_ms);
     for file in &findings.files {
         if let Some((_, number)) = file.path.split_once("/manifest/") {
             if gone || !number.parse().is_ok_and(|n| findings.protected.contains(&n)) {
@@ -116,7 +125,7 @@ pub fn garbage(
     }
     // Protected ones stay by themselves.
     let keep = match gone {
-        true if young == 0 => 0,
+        true if young == 0 => usize::from(stone),
         true => settings.keep_manifests + 1,
         false => (settings.keep_manifests + 1).saturating_sub(findings.protected.len()),
     };
@@ -191,5 +200,10 @@ mod tests {
         findings.dropped_ms = Some(0);
         findings.files.retain(|f| !f.path.contains("/3/") && !f.path.contains("/4/"));
         assert_eq!(list(&findings).0.len(), 5);
+        // In a bucket its last manifest keeps late writers away.
+        findings.remote = true;
+        let left: Vec<_> = list(&findings).0;
+        assert_eq!(left.len(), 4);
+        assert!(!left.contains(&"c/manifest/3".to_string()));
     }
 }

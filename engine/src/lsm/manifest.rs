@@ -325,6 +325,17 @@ impl Manifest {
         }
     }
 
+    /// The last version, of a dropped collection.
+    pub fn dropped(&self) -> Self {
+        let mut next = self.clone();
+        next.version += 1;
+        next.dropped = true;
+        next.aliases.clear();
+        next.segments.clear();
+        next.snapshots.clear();
+        next
+    }
+
     /// The partition of that name.
     pub fn partition(&self, name: &str) -> Option<&PartitionInfo> {
         self.partitions.iter().find(|p| p.name == name)

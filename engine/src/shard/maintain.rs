@@ -9,7 +9,7 @@ use super::publish::{Carry, Change, Source};
 use crate::core::budget::{Reservation, Use};
 use crate::core::error::{Error, Result};
 use crate::core::runtime;
-use crate::core::settings::{Durability, Settings};
+use crate::core::settings::Settings;
 use crate::core::time;
 use crate::lsm::compact::{Gathered, MergeOrder, gather};
 use crate::lsm::layout::{self, LayoutOrder};
@@ -22,7 +22,7 @@ use crate::segment::Segment;
 pub enum CompactMode {
     /// What the planner finds due.
     Planned,
-    /// Everything: as few segments as possible, no deleted row left.
+    /// Everything, memtables included: as few segments as possible, no deleted row left.
     All,
 }
 
@@ -96,7 +96,7 @@ impl Shard {
     fn views(&self) -> Vec<SegmentView> {
         let tree = self.tree();
         let compacting = self.compacting.lock();
-        let at = self.visible_ts().min(tree.manifest.flushed_ts);
+        let at = tree.manifest.flushed_ts;
         let deleted =
             |id: u64| tree.segment(id).map_or(0, |s| s.with_deletes(|d| d.len_at(at))) as u64;
         let mut views = plan::views(&tree.manifest, deleted);
@@ -127,6 +127,8 @@ impl Shard {
             ..Default::default()
         };
         if mode == CompactMode::All {
+            // Deletes that are only in the log are not obeyed.
+            self.flush().await?;
             let now = self.context.clock.now_ms();
             for job in plan::plan_all(&self.views(), &self.context.compaction(), now) {
                 self.run_job(&job, &mut report, progress).await?;
@@ -222,8 +224,9 @@ impl Shard {
         let _memory = self.reserve_build(bytes).await?;
         let begun = self.begin_segment();
         let id = begun.id;
-        // Deletes that are not flushed stay: each version is exact at its own flushed timestamp.
-        let at = self.visible_ts().min(tree.manifest.flushed_ts);
+        // A later delete may be of a write that only the log holds: without that log the old row would be gone
+        // and the new one not there. It is carried over.
+        let at = tree.manifest.flushed_ts;
         let now = self.context.clock.now_ms();
         let ttl = tree.manifest.ttl_ms();
         let expire_before = ttl.map_or(0, |ttl| time::from_millis(now.saturating_sub(ttl)));
@@ -274,10 +277,6 @@ impl Shard {
             })
             .collect();
         report.jobs += 1;
-        if self.context.settings.log.durability == Durability::Os {
-            // Old rows are dropped for newer ones, which must not be lost after them.
-            self.log.sync()?;
-        }
         let lost = || Error::busy("an input of the compaction is gone");
         let schema_ts = tree.manifest.schema_ts;
         let ttl_field = tree.manifest.ttl_field().map(str::to_string);

@@ -89,11 +89,15 @@ impl Shard {
         }
         claimed.version += 1;
         claimed.gap_from_ts = None;
-        claimed.epoch += 1;
+        claimed.epoch = (claimed.epoch + 1).max(context.lease.number());
         if context.files.bucket.folder().is_none() {
             // A paused writer of an older epoch may still complete uploads: they must not meet ours.
             claimed.next_segment_id = claimed.next_segment_id.max(claimed.epoch << 32);
         }
+        if runtime::planted("an epoch is reused") {
+            (claimed.epoch, claimed.next_segment_id) = (head.epoch, head.next_segment_id);
+        }
+        context.check_lease()?;
         commit::publish(&context.files.bucket, &head, &claimed).await?;
         runtime::gate("open.claimed").await;
         Self::open_at(context, claimed).await
@@ -252,6 +256,9 @@ impl Shard {
         let (remove, kept_young) = {
             // While a version is being published, its files are not named yet.
             let _publishing = self.publish_lock.lock().await;
+            if self.tree().manifest.dropped {
+                return Ok(gc::GcReport::default());
+            }
             let mut findings = gc::find(bucket, self.collection_id, settings, now).await?;
             let in_use = &self.context.in_use;
             let clones = in_use.named_by_clones(bucket, self.collection_id, settings, now).await?;
@@ -280,7 +287,7 @@ impl Shard {
         folders
     }
 
-    /// Removes the log of a dropped collection and lets go of its memory.
+    /// Removes the log of a dropped collection and gives its memory back. Who still holds the collection reads on.
     pub async fn discard(&self) -> Result<()> {
         // A flush that is under way must not count its memtable's bytes off a second time.
         let _flushing = self.flush_lock.lock().await;
@@ -290,12 +297,6 @@ impl Shard {
         let bytes: usize = tree.memtables().map(|m| m.bytes()).sum();
         self.context.memtable_bytes.fetch_sub(bytes, Ordering::Relaxed);
         tree.segments.iter().for_each(|s| s.evict());
-        self.set_tree(Tree {
-            active: Arc::new(Memtable::new(u64::MAX, 0, self.key_column)),
-            frozen: Vec::new(),
-            segments: Vec::new(),
-            manifest: tree.manifest.clone(),
-        });
         self.log.drop_all()
     }
 }

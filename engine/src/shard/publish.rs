@@ -148,7 +148,11 @@ impl Shard {
         let find = |id: u64| {
             change.add.iter().chain(&tree.segments).find(|s| s.identity.id == id).cloned()
         };
-        let segments: Vec<_> = next.segments.iter().filter_map(|meta| find(meta.id)).collect();
+        let segments: Vec<_> = match next.dropped {
+            // The last version names none, but readers may still have the collection in hand.
+            true => tree.segments.clone(),
+            false => next.segments.iter().filter_map(|meta| find(meta.id)).collect(),
+        };
         let retired = tree
             .segments
             .iter()

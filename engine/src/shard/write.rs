@@ -61,6 +61,7 @@ impl Shard {
         self.context.check_lease()?;
         self.admit().await?;
         let _no_writers = self.write_gate.write().await;
+        self.settle_writes().await?;
         let keys = choose(self.snapshot()).await?;
         if keys.is_empty() {
             return Ok((self.visible_ts(), keys));
@@ -68,6 +69,13 @@ impl Shard {
         let change = Change::Delete { keys: keys.clone(), partitions };
         let (ts, _) = self.write_behind_gate(change, &keys, None).await?;
         Ok((ts, keys))
+    }
+
+    /// Waits until writes whose callers went away before they were durable are visible; the write gate must be
+    /// closed.
+    async fn settle_writes(&self) -> Result<()> {
+        let progress = self.log.progress();
+        progress.wait(progress.applied_ts()).await
     }
 
     /// Writes the complete rows that `choose` makes of a snapshot: rows, partitions with their numbers of
@@ -85,6 +93,7 @@ impl Shard {
         self.context.check_lease()?;
         self.admit().await?;
         let _no_writers = self.write_gate.write().await;
+        self.settle_writes().await?;
         let (batch, groups, schema_ts) = choose(self.snapshot()).await?;
         if batch.num_rows() == 0 {
             return Ok(self.visible_ts());
@@ -151,6 +160,8 @@ impl Shard {
             break (ts, removed);
         };
         self.log.progress().wait(ts).await?;
+        // Who has lost the store meanwhile may not say that the write is there.
+        self.context.check_lease()?;
         Ok((ts, removed))
     }
 

@@ -49,7 +49,7 @@ pub trait Disk: Send + Sync {
     fn open_table(&self, name: &str) -> Result<()>;
     /// Drops tables with all that they hold; those that are not there are passed over.
     fn drop_tables(&self, names: &[Arc<str>]) -> Result<()>;
-    /// Writes all entries or none.
+    /// Writes all entries or none. Those of tables that were dropped are left out.
     fn write(&self, entries: Vec<Entry>, persist: Persist) -> Result<()>;
     /// Brings everything written before to stable storage.
     fn sync(&self, persist: Persist) -> Result<()>;

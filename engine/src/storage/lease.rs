@@ -47,6 +47,8 @@ struct BucketLease {
     number: tokio::sync::Mutex<u64>,
     /// When the newest lease that we wrote runs out.
     valid_until_ms: AtomicU64,
+    /// Number of the newest lease that we wrote.
+    held: AtomicU64,
 }
 
 impl WriterLease {
@@ -70,6 +72,7 @@ impl WriterLease {
             clock,
             number: tokio::sync::Mutex::new(0),
             valid_until_ms: AtomicU64::new(0),
+            held: AtomicU64::new(0),
         });
         state.acquire().await?;
         let renewal = runtime::spawn(renew(state.clone(), lost.clone()));
@@ -85,6 +88,14 @@ impl WriterLease {
             Kind::Folder(_) | Kind::None => false,
         };
         expired || self.lost.load(Ordering::Acquire)
+    }
+
+    /// Greater than that of every writer before us; 0 where no other writer can be.
+    pub fn number(&self) -> u64 {
+        match &self.kind {
+            Kind::Bucket { state, .. } => state.held.load(Ordering::Acquire),
+            Kind::Folder(_) | Kind::None => 0,
+        }
     }
 
     /// Notes that another writer has taken over.
@@ -136,10 +147,13 @@ fn lock_folder(folder: &std::path::Path) -> Result<std::fs::File> {
 }
 
 impl BucketLease {
-    async fn newest(&self) -> Result<Option<(u64, disk::Lease)>> {
+    async fn newest_number(&self) -> Result<Option<u64>> {
         let files = self.bucket.list("lease").await?;
-        let number = files.iter().filter_map(|f| f.path.rsplit('/').next()?.parse().ok()).max();
-        let Some(number) = number else { return Ok(None) };
+        Ok(files.iter().filter_map(|f| f.path.rsplit('/').next()?.parse().ok()).max())
+    }
+
+    async fn newest(&self) -> Result<Option<(u64, disk::Lease)>> {
+        let Some(number) = self.newest_number().await? else { return Ok(None) };
         match self.bucket.get_if_present(&lease_path(number)).await? {
             None => Ok(None),
             Some(bytes) => {
@@ -194,7 +208,12 @@ impl BucketLease {
             }
             valid_until_ms = found.expires_ms;
         }
+        // Who was replaced long ago finds its next number free again, because its followers remove old files.
+        if self.newest_number().await? > Some(next) {
+            return Ok(false);
+        }
         self.valid_until_ms.store(valid_until_ms, Ordering::Release);
+        self.held.store(next, Ordering::Release);
         runtime::gate("lease.written").await;
         let old = std::mem::replace(&mut *number, next);
         if old > 0

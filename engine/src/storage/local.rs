@@ -143,7 +143,10 @@ impl Disk for FjallDisk {
         for Entry { table, key, value } in entries {
             let keyspace = match at.take() {
                 Some((name, keyspace)) if name == table => keyspace,
-                _ => self.table(&table)?,
+                _ => match self.open.read().get(table.as_ref()) {
+                    Some(keyspace) => keyspace.clone(),
+                    None => continue,
+                },
             };
             match value {
                 Some(value) => batch.insert(&keyspace, key, value),

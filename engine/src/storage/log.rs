@@ -66,6 +66,11 @@ impl Progress {
         self.durable_ts().min(self.applied.load(Ordering::Acquire))
     }
 
+    /// The newest write in the memtable.
+    pub fn applied_ts(&self) -> Timestamp {
+        self.applied.load(Ordering::Acquire)
+    }
+
     /// Every write at or before this timestamp is in the memtable, with all that it replaced or deleted.
     pub fn applied(&self, ts: Timestamp) {
         self.applied.fetch_max(ts, Ordering::AcqRel);
@@ -368,11 +373,6 @@ impl CollectionLog {
             Some((number, table)) if self.writer.local.is_empty(&table)? => Ok(number),
             _ => self.begin_generation(),
         }
-    }
-
-    /// Brings what is acknowledged to stable storage; with `durability = "os"` it may not be there yet.
-    pub fn sync(&self) -> Result<()> {
-        self.writer.local.sync(Persist::Data)
     }
 
     /// Queues a record; [`Progress::wait`] tells when it is durable. Calls must be in the order of `ts`.

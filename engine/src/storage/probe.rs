@@ -152,7 +152,7 @@ mod tests {
                 Lie::Overwrites => self.inner.put_opts(path, payload, over).await,
                 Lie::LooksFirst => {
                     let there = self.inner.get_opts(path, GetOptions::default()).await.is_ok();
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                    runtime::sleep(std::time::Duration::from_millis(5)).await;
                     match there {
                         true => refuse(),
                         false => self.inner.put_opts(path, payload, over).await,

@@ -48,9 +48,12 @@ pub fn object_of(privilege: &str) -> &'static str {
     }
 }
 
-/// The levels of privileges, each with the groups that are always there: name, further privileges.
+/// A group's name and its further privileges.
+type Group = (&'static str, &'static [&'static str]);
+
+/// The levels of privileges, each with the groups that are always there.
 /// A group holds what the groups before it on its level hold.
-const LEVELS: [(Level, [(&str, &[&str]); 3]); 3] = [
+const LEVELS: [(Level, [Group; 3]); 3] = [
     (
         Level::Cluster,
         [

@@ -187,7 +187,7 @@ fn sparse(value: &Value) -> Result<Vec<(u32, f32)>, Failure> {
     let parsed;
     let object = match value {
         Value::String(text) => {
-            parsed = serde_json::from_str::<Value>(text).map_err(|e| failed(e))?;
+            parsed = serde_json::from_str::<Value>(text).map_err(failed)?;
             parsed.as_object()
         }
         other => other.as_object(),

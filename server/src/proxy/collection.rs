@@ -9,9 +9,9 @@ use elanus_engine::core::settings::LimitSettings;
 use elanus_proto::common::ConsistencyLevel;
 use elanus_proto::schema;
 use elanus_proto::service::{
-    AddCollectionFieldRequest, AlterCollectionFieldRequest, AlterCollectionRequest,
-    CreateCollectionRequest, DropCollectionRequest, RenameCollectionRequest,
-    TruncateCollectionRequest, TruncateCollectionResponse,
+    AddCollectionFieldRequest, AlterCollectionRequest, CreateCollectionRequest,
+    DropCollectionRequest, RenameCollectionRequest, TruncateCollectionRequest,
+    TruncateCollectionResponse,
 };
 use prost::Message;
 
@@ -266,38 +266,6 @@ pub async fn alter(
         return Ok(());
     }
     Ok(collection.alter_properties(set, request.delete_keys).await?)
-}
-
-/// Changes parameters of a field, such as `max_length`.
-pub async fn alter_field(
-    ctx: &Context,
-    database: &str,
-    request: AlterCollectionFieldRequest,
-) -> Result<(), Failure> {
-    let collection = find(ctx, database, &request.collection_name, 0)?;
-    let name = &request.field_name;
-    if !collection.schema().has_field(name) {
-        return Err(Failure::parameter(format!("field {name} does not exist in collection")));
-    }
-    if !request.delete_keys.is_empty() {
-        return Err(Failure::unsupported("removing parameters of a field is not supported"));
-    }
-    let set = params::to_map(&request.properties);
-    if set.is_empty() {
-        return Err(Failure::parameter("no properties or delete keys provided"));
-    }
-    let limits = &ctx.engine.settings().limits;
-    for (key, value) in &set {
-        let number = value.parse::<u64>().map_err(|_| {
-            Failure::parameter(format!("the value for {key} of field {name} must be an integer"))
-        });
-        match key.as_str() {
-            "max_length" => schema_limits::max_length_of(name, number?, limits)?,
-            "max_capacity" => schema_limits::max_capacity_of(number?, limits)?,
-            _ => {}
-        }
-    }
-    Ok(collection.alter_field(name, set).await?)
 }
 
 /// Adds a field; the rows that are there have null or the default in it.

@@ -155,7 +155,7 @@ fn check(
         );
         return Err(Failure { reason, ..failure });
     }
-    for group in groups.iter().filter(|group| *group != DEFAULT_GROUP) {
+    if let Some(group) = groups.iter().find(|group| *group != DEFAULT_GROUP) {
         resource_group::require(ctx, group)?;
         return Err(resource_group::not_enough(group, 0, 1));
     }

@@ -1,5 +1,6 @@
 //! What the server tells of itself as JSON, and the balance of its one node.
 
+use elanus_engine::core::time::to_millis;
 use elanus_proto::service::{GetMetricsRequest, GetMetricsResponse, LoadBalanceRequest};
 use serde_json::{Value, json};
 
@@ -58,7 +59,7 @@ fn system_info(ctx: &Context) -> Value {
                     "collections": collections.len(),
                     "segments": segments,
                     "rows": rows,
-                    "uptime_ms": u64::try_from(ctx.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    "started_ms": to_millis(ctx.started_ts),
                 },
             },
         }],

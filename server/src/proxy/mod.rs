@@ -10,6 +10,7 @@ pub mod database;
 pub mod describe;
 pub mod dml;
 pub mod evolve;
+pub mod field;
 pub mod flush;
 pub mod grants;
 pub mod import;

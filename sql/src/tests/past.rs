@@ -57,7 +57,7 @@ async fn the_past_is_read_and_kept() {
         ("SELECT * FROM items AS OF TIMESTAMP '2001-01-01'", ErrorKind::NotFound, "made later"),
         ("SELECT * FROM items AS OF TIMESTAMP '2200-01-01'", ErrorKind::InvalidRequest, "future"),
         ("SELECT * FROM none AS OF VERSION 1", ErrorKind::NotFound, "collection=none"),
-        ("DELETE FROM items AS OF VERSION 1", ErrorKind::NotFound, "not kept"),
+        ("DELETE FROM items AS OF VERSION 1", ErrorKind::InvalidRequest, "cannot be written"),
         ("DROP SNAPSHOT s ON items", ErrorKind::NotFound, "snapshot=s"),
         ("CREATE TABLE copy CLONE items", ErrorKind::AlreadyExists, "copy"),
         ("CALL elanus_nothing('a')", ErrorKind::InvalidRequest, "no procedure"),

@@ -89,7 +89,7 @@ async fn read_open(c: &Collection, rng: &mut StdRng) -> Result<(), Error> {
         assert_eq!(keys.len(), 10);
         let score = |key: &i64| vector_score(Metric::L2, query, vector(*key)) as f32;
         for (hit, key) in answer.hits[0].iter().zip(&keys) {
-            assert_eq!(hit.score as f32, score(key));
+            assert_eq!(hit.score, score(key));
         }
         if effort.is_exact() {
             let mut best: Vec<f32> = live.iter().map(score).collect();

@@ -235,10 +235,10 @@ fn params() -> Vec<Case> {
             "exceeds configured max group size",
         ),
         (
-            "order of a search",
-            with(&[("order_by_fields", "n")]),
-            UNSUPPORTED,
-            "order_by_fields is not supported",
+            "order of a search by nothing",
+            with(&[("order_by_fields", "nothere")]),
+            INVALID,
+            "order_by field 'nothere' does not exist in collection schema",
         ),
         (
             "huge limit",

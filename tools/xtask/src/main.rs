@@ -8,6 +8,7 @@ mod context;
 mod crash;
 mod report;
 mod run;
+mod sim;
 mod steps;
 mod venv;
 
@@ -19,6 +20,8 @@ const HELP: &str = "\
 cargo xtask test [--quick] [STEP …]   all checks and tests, or the named steps; --quick leaves out sdk and crash
 cargo xtask test --list               names the steps
 cargo xtask bench [NAME [ARGS …]]     runs benches/NAME.py with a release build; without NAME lists them
+cargo xtask sim [--seeds N] [--first S] [--minutes M]   the engine in simulation; 10,000 seeds unless told
+cargo xtask sim --seed S              replays one seed
 cargo xtask crash [--kills N] [--seed S]  kills a real server under load, and checks all that it acknowledged
 cargo xtask venv                      makes the Python environments and prints their folders";
 
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         "test" => steps::test(&context, rest),
         "bench" => bench::bench(&context, rest),
+        "sim" => sim::sim(&context, rest),
         "crash" => crash::crash(&context, rest),
         "venv" => venv::prepare_all(&context),
         "help" | "--help" | "-h" => {

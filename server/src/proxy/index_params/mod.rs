@@ -25,6 +25,9 @@ use scalar::SCALAR;
 /// Leaves the choice of the index to the server.
 pub const AUTO: &str = "AUTOINDEX";
 
+/// What older clients call TRIE.
+const OLD_TRIE: [&str; 2] = ["Trie", "marisa-trie"];
+
 /// A map of parameters.
 pub type Params = BTreeMap<String, String>;
 
@@ -37,6 +40,7 @@ pub fn complete(field: &FieldSchema, mut params: Params) -> Result<Params, Failu
         params.remove("index_type");
     }
     let kind = params.entry("index_type".into()).or_insert_with(|| AUTO.into()).clone();
+    let kind = if OLD_TRIE.contains(&kind.as_str()) { "TRIE".into() } else { kind };
     if !kinds::is_known(&kind) && !SCALAR.contains(&kind.as_str()) {
         let actual = format!("invalid index type: {kind}");
         let why = match kind.starts_with("GPU_") {

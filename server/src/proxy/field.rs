@@ -1,0 +1,68 @@
+//! Changing a field of a collection that is there.
+
+use std::collections::BTreeMap;
+
+use elanus_engine::api::CollectionInfo;
+use elanus_proto::service::AlterCollectionFieldRequest;
+
+use super::{collection, schema_limits};
+use crate::context::Context;
+use crate::convert::params;
+use crate::status::Failure;
+
+/// Parameters of a field that may change, and those of them that may go.
+const CHANGEABLE: [&str; 5] =
+    ["max_length", "max_capacity", "mmap.enabled", "field.description", "warmup"];
+const REMOVABLE: [&str; 2] = ["mmap.enabled", "warmup"];
+
+/// Changes parameters of a field, such as `max_length`.
+pub async fn alter(
+    ctx: &Context,
+    database: &str,
+    request: AlterCollectionFieldRequest,
+) -> Result<(), Failure> {
+    let collection = collection::find(ctx, database, &request.collection_name, 0)?;
+    let name = &request.field_name;
+    if !collection.schema().has_field(name) {
+        return Err(Failure::parameter(format!("field {name} does not exist in collection")));
+    }
+    let set = params::to_map(&request.properties);
+    if set.is_empty() && request.delete_keys.is_empty() {
+        return Err(Failure::parameter("no properties or delete keys provided"));
+    }
+    check_keys(&collection.info(), &set, &request.delete_keys)?;
+    let limits = &ctx.engine.settings().limits;
+    for (key, value) in &set {
+        let number = value.parse::<u64>().map_err(|_| {
+            Failure::parameter(format!("the value for {key} of field {name} must be an integer"))
+        });
+        match key.as_str() {
+            "max_length" => schema_limits::max_length_of(name, number?, limits)?,
+            "max_capacity" => schema_limits::max_capacity_of(number?, limits)?,
+            _ => {}
+        }
+    }
+    Ok(collection.alter_field(name, set, request.delete_keys).await?)
+}
+
+fn check_keys(
+    info: &CollectionInfo,
+    set: &BTreeMap<String, String>,
+    removed: &[String],
+) -> Result<(), Failure> {
+    if let Some(key) = set.keys().find(|key| !CHANGEABLE.contains(&key.as_str())) {
+        return Err(Failure::parameter(format!(
+            "{key} does not allow update in collection field param"
+        )));
+    }
+    if let Some(key) = removed.iter().find(|key| !REMOVABLE.contains(&key.as_str())) {
+        return Err(Failure::parameter(format!(
+            "{key} is not allowed to drop in collection field param"
+        )));
+    }
+    if info.loaded && set.keys().chain(removed).any(|key| key == "mmap.enabled") {
+        let why = "can not alter collection field properties if collection loaded";
+        return Err(Failure::loaded(&info.name, why));
+    }
+    Ok(())
+}
