@@ -101,7 +101,7 @@ async fn time_travel_over_many_segments() {
     }
     let all = SEGMENTS * ROWS;
     let half = (SEGMENTS / 2 + 1) * ROWS;
-    assert_eq!(c.info().segments.len() as i64, SEGMENTS);
+    assert_eq!(c.stats().segments.len() as i64, SEGMENTS);
     measure("create snapshot", async |time| {
         c.create_snapshot(&format!("s{time}"), "").await.expect("a snapshot");
     })

@@ -131,7 +131,10 @@ pub fn decode(
 }
 
 /// The reader of Arrow trusts these numbers: each buffer must lie in the body, and no count be below zero.
-fn check_places(rows: &arrow::ipc::RecordBatch<'_>, body: usize) -> std::result::Result<(), String> {
+fn check_places(
+    rows: &arrow::ipc::RecordBatch<'_>,
+    body: usize,
+) -> std::result::Result<(), String> {
     for buffer in rows.buffers().iter().flatten() {
         let (from, len) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length()));
         let end = from.ok().zip(len.ok()).and_then(|(from, len)| from.checked_add(len));
