@@ -3,9 +3,6 @@
 //! the program `ann`: it follows a job file and prints one line of JSON for each step. Those of the
 //! kernels are in `engine/kernels/examples`.
 
-// The futures of a whole store are deep.
-#![recursion_limit = "256"]
-
 pub mod below;
 pub mod files;
 pub mod job;

@@ -8,9 +8,6 @@
 //! how Milvus's clients expect it. Calls that are not built answer
 //! code 10, those without a place for it `UNIMPLEMENTED`.
 
-// The futures of a search nest deeper than the compiler's default looks.
-#![recursion_limit = "256"]
-
 pub mod access;
 pub mod admission;
 pub mod context;

@@ -18,9 +18,9 @@ use crate::access::caller;
 use crate::admission::admit;
 use crate::context::{Context, DEFAULT_DATABASE};
 use crate::proxy::{
-    alias, collection, compaction, connect, database, describe, dml, evolve, field, flush, grants,
-    import, index, load, metrics, partition, query, resource_group, roles, search, statistics,
-    users,
+    alias, analyze, collection, compaction, connect, database, describe, dml, evolve, field, flush,
+    grants, import, index, load, metrics, partition, query, resource_group, roles, search,
+    statistics, users,
 };
 use crate::status::{Failure, code, ok_status};
 use crate::{deadline, quota, slow};
@@ -402,6 +402,8 @@ calls! {
     Read get_compaction_state_with_plans(GetCompactionPlansRequest) -> GetCompactionPlansResponse,
         collection, compaction::plans;
 
+    Read run_analyzer(RunAnalyzerRequest) -> RunAnalyzerResponse, server, analyze::run;
+
     Write import(ImportRequest) -> ImportResponse, collection, import::start;
     Read get_import_state(GetImportStateRequest) -> GetImportStateResponse, server, import::state;
     Read list_import_tasks(ListImportTasksRequest) -> ListImportTasksResponse, collection,
@@ -466,7 +468,6 @@ calls! {
         -> GetReplicateConfigurationResponse, "replication is";
     => backup_rbac(BackupRbacMetaRequest) -> BackupRbacMetaResponse, "copying users and roles is";
     => restore_rbac(RestoreRbacMetaRequest) -> Status, "restoring users and roles is";
-    => run_analyzer(RunAnalyzerRequest) -> RunAnalyzerResponse, "text analysis is";
     => compute_phrase_match_slop(ComputePhraseMatchSlopRequest) -> ComputePhraseMatchSlopResponse,
         "text analysis is";
     => add_file_resource(AddFileResourceRequest) -> Status, "file resources are";

@@ -1,7 +1,5 @@
 //! Tests that reach over several crates, in one binary. Add a module for each subject.
 
-// The futures of a server and an engine nest deeply.
-#![recursion_limit = "256"]
 // Tests may look at the clock and start threads; only what is shipped has to replay.
 #![allow(clippy::disallowed_methods)]
 

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from pymilvus import DataType, Function, FunctionType, MilvusClient
+from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 
@@ -89,31 +89,6 @@ def test_a_vector_field_is_added(server):
     client.insert("growing", [{"id": 2, "v": [2, 2], "w": [1, 2, 3]}, {"id": 3, "v": [3, 3], "w": None}])
     hits = client.search("growing", [[1, 2, 3]], anns_field="w", limit=5)[0]
     assert [h["id"] for h in hits] == [2]
-
-
-def test_bm25_schemas_are_kept_and_searching_by_text_is_refused(server):
-    client = server.client()
-    schema = MilvusClient.create_schema(auto_id=False)
-    schema.add_field("id", DataType.INT64, is_primary=True)
-    schema.add_field("text", DataType.VARCHAR, max_length=100, enable_analyzer=True, enable_match=True)
-    schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
-    bm25 = Function(
-        name="bm25", function_type=FunctionType.BM25, input_field_names=["text"], output_field_names=["sparse"]
-    )
-    schema.add_function(bm25)
-    params = client.prepare_index_params()
-    params.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
-    client.create_collection("texts", schema=schema, index_params=params, consistency_level="Strong")
-    told = client.describe_collection("texts")
-    assert [(f["name"], f["input_field_names"], f["output_field_names"]) for f in told["functions"]] == [
-        ("bm25", ["text"], ["sparse"])
-    ]
-    assert next(f for f in told["fields"] if f["name"] == "text")["params"]["enable_match"] in (True, "true")
-    client.insert("texts", [{"id": 1, "text": "plain words"}])
-    client.flush("texts")
-    assert client.query("texts", filter="id == 1", output_fields=["*"]) == [{"id": 1, "text": "plain words"}]
-    with pytest.raises(MilvusException, match="search by text is not supported|full text search"):
-        client.search("texts", ["words"], anns_field="sparse", limit=1)
 
 
 def test_properties_that_change_the_collection(server):

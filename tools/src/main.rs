@@ -1,9 +1,6 @@
 //! `elanus`: serve, demo, sql, inspect, compact, verify, repair, gc. Data goes to standard output, everything
 //! else to standard error; the exit code is 0 only when all went well.
 
-// The futures of a server and an engine nest deeply.
-#![recursion_limit = "256"]
-
 mod allocator;
 mod args;
 mod commands;

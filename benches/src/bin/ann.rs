@@ -1,9 +1,6 @@
 //! `ann JOB.json`: builds and searches an embedded store as a job file says; one line of JSON a step.
 //! The scripts beside this crate write the jobs; `benches/src/job.rs` says what may stand in them.
 
-// The futures of an engine nest deeply.
-#![recursion_limit = "256"]
-
 use std::process::ExitCode;
 
 use elanus_benches::{Failure, run};

@@ -156,7 +156,8 @@ impl Engine {
             check_put_if_absent(&bucket).await?;
         }
         let local = runtime::blocking(move || LocalDb::open(&folder)).await?;
-        Self::open_over(options, bucket, local, clock).await
+        // Deep futures go to the heap, or each caller's would be as deep.
+        Box::pin(Self::open_over(options, bucket, local, clock)).await
     }
 
     /// [`Self::open`] over a bucket, a local log and a clock of the caller's; the location is only a name.

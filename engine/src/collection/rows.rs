@@ -11,6 +11,7 @@ use crate::core::error::{Error, Result, Subject};
 use crate::core::filter::RowFilter;
 use crate::core::key::Keys;
 use crate::core::schema::DataType;
+use crate::core::text;
 use crate::core::time::Timestamp;
 use crate::core::validate;
 use crate::lsm::manifest::Manifest;
@@ -107,6 +108,7 @@ impl Collection {
         };
         let limits = &context.settings.limits;
         let batch = validate::complete_rows(&manifest.schema, &rows.columns, limits, make)?;
+        let batch = text::fill_outputs(&manifest.schema, batch)?;
         let key_column = manifest.schema.fields.iter().position(|f| f.is_primary).unwrap_or(0);
         let keys = record::keys_of(&batch, key_column)?;
         let partitions = route(&manifest, &batch, rows.partition.as_deref())?;

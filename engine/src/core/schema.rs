@@ -330,8 +330,7 @@ impl FieldSchema {
     }
 }
 
-/// What makes the values of some fields out of others. Kept as given; nothing runs it yet, and its
-/// outputs are null.
+/// What makes the values of some fields out of others. Only BM25's run; see [`super::text`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FunctionSchema {
     /// Number that never changes; functions count from [`FIRST_FIELD_ID`] too.

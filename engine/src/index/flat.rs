@@ -11,6 +11,8 @@ use super::{
     flat_bits, flat_sparse,
 };
 use crate::core::error::{Error, Result};
+use crate::core::sparse::SparseVector;
+use crate::core::text::bm25::TextQuery;
 
 /// Rows scored per step: their vectors stay in the cache while all queries of a batch see them.
 pub(super) const BLOCK_ROWS: usize = 256;
@@ -37,7 +39,12 @@ impl VectorIndex for FlatIndex {
             (Queries::Sparse(queries), VectorValues::Sparse(rows), _)
                 if query.metric == Metric::Ip =>
             {
-                flat_sparse::search(unit, query, queries, rows)
+                flat_sparse::search(unit, query, queries, rows, SparseVector::dot)
+            }
+            (Queries::Text(queries), VectorValues::Sparse(rows), _)
+                if query.metric == Metric::Bm25 =>
+            {
+                flat_sparse::search(unit, query, queries, rows, TextQuery::score)
             }
             (Queries::Dense(queries), _, Some(metric))
                 if unit.vectors.is_dense() && queries.iter().all(|q| q.len() == dim) =>

@@ -1,15 +1,17 @@
-//! Exact search of sparse vectors: the products of positions that query and row have in common.
+//! Exact search of sparse vectors: what query and row have in common, position by position.
 
 use super::topk::TopK;
 use super::{SearchUnit, UnitHit, UnitQuery};
-use crate::core::sparse::{SparseRows, SparseVector};
+use crate::core::sparse::SparseRows;
 
-/// The best allowed rows of each query by inner product; rows without a common position are no answers.
-pub(super) fn search(
+/// The best allowed rows of each query by a score of the row's bytes; rows without a common position have
+/// none and are no answers.
+pub(super) fn search<Q>(
     unit: &SearchUnit<'_>,
     query: &UnitQuery<'_>,
-    queries: &[SparseVector],
+    queries: &[Q],
     rows: SparseRows<'_>,
+    score: impl Fn(&Q, &[u8]) -> Option<f64>,
 ) -> Vec<Vec<UnitHit>> {
     let kept = query.top_k.min(unit.allowed.count());
     let mut tops: Vec<TopK<'_>> = queries.iter().map(|_| TopK::new(kept, unit.keys)).collect();
@@ -17,7 +19,7 @@ pub(super) fn search(
         for row in from..to {
             let bytes = rows.bytes(row);
             for (vector, top) in queries.iter().zip(&mut tops) {
-                let Some(score) = vector.dot(bytes) else { continue };
+                let Some(score) = score(vector, bytes) else { continue };
                 if query.range.is_none_or(|r| r.holds(query.metric, score)) {
                     top.push(-(score as f32), row as u32);
                 }

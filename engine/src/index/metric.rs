@@ -23,6 +23,9 @@ pub enum Metric {
     Substructure,
     /// Bits: 0 for a row whose bits are all in the query. Other rows are no answers.
     Superstructure,
+    /// Text: how well the words of a row fit those asked for; higher is nearer. Rows without one of
+    /// the words are no answers.
+    Bm25,
 }
 
 /// Counts of bits from which every score of two vectors of bits follows.
@@ -38,7 +41,7 @@ pub struct BitCounts {
 
 impl Metric {
     /// Each of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::L2,
         Self::Ip,
         Self::Cosine,
@@ -46,6 +49,7 @@ impl Metric {
         Self::Jaccard,
         Self::Substructure,
         Self::Superstructure,
+        Self::Bm25,
     ];
 
     /// The metric of that name, as [`Self::name`] gives it.
@@ -53,22 +57,22 @@ impl Metric {
         Self::ALL.into_iter().find(|m| m.name() == name)
     }
 
-    /// Whether a higher score is nearer (`Ip`, `Cosine`) or a lower one (all others).
+    /// Whether a higher score is nearer (`Ip`, `Cosine`, `Bm25`) or a lower one (all others).
     pub fn higher_is_nearer(self) -> bool {
-        matches!(self, Self::Ip | Self::Cosine)
+        matches!(self, Self::Ip | Self::Cosine | Self::Bm25)
     }
 
-    /// Whether it compares vectors of bits; else it compares dense vectors.
+    /// Whether it compares vectors of bits.
     pub fn is_binary(self) -> bool {
-        self.dense().is_none()
+        self.dense().is_none() && self != Self::Bm25
     }
 
     /// Whether it compares vectors of a type.
     pub fn compares(self, data_type: &DataType) -> bool {
         match data_type {
-            DataType::SparseFloatVector => self == Self::Ip,
+            DataType::SparseFloatVector => matches!(self, Self::Ip | Self::Bm25),
             DataType::BinaryVector { .. } => self.is_binary(),
-            other => other.is_vector() && !self.is_binary(),
+            other => other.is_vector() && self.dense().is_some(),
         }
     }
 
@@ -79,6 +83,7 @@ impl Metric {
             Self::Ip => Some(DenseMetric::Ip),
             Self::Cosine => Some(DenseMetric::Cosine),
             Self::Hamming | Self::Jaccard | Self::Substructure | Self::Superstructure => None,
+            Self::Bm25 => None,
         }
     }
 
@@ -92,6 +97,7 @@ impl Metric {
             Self::Jaccard => "JACCARD",
             Self::Substructure => "SUBSTRUCTURE",
             Self::Superstructure => "SUPERSTRUCTURE",
+            Self::Bm25 => "BM25",
         }
     }
 
@@ -101,7 +107,7 @@ impl Metric {
     }
 
     /// The score of two vectors of bits; infinite for a row that is no answer, NaN if the metric is
-    /// for dense vectors.
+    /// for other vectors.
     pub fn of_bits(self, bits: BitCounts) -> f64 {
         let matching = |all: bool| if all { 0.0 } else { f64::INFINITY };
         let BitCounts { query, both, differing } = bits;
@@ -114,7 +120,7 @@ impl Metric {
             Self::Substructure => matching(both == query),
             // All that differ are set in the query.
             Self::Superstructure => matching(both + differing == query),
-            Self::L2 | Self::Ip | Self::Cosine => f64::NAN,
+            Self::L2 | Self::Ip | Self::Cosine | Self::Bm25 => f64::NAN,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::metric::Metric;
 use crate::core::error::{Error, Result, Subject};
 use crate::core::schema::{DataType, FieldSchema};
 use crate::core::sparse::SparseVector;
+use crate::core::text::bm25::TextQuery;
 
 /// Query vectors of one search, all of one kind and length.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +15,8 @@ pub enum Queries {
     Binary(Vec<Vec<u8>>),
     /// For SparseFloatVector.
     Sparse(Vec<SparseVector>),
+    /// For SparseFloatVector that a BM25 function fills.
+    Text(Vec<TextQuery>),
 }
 
 /// One query vector.
@@ -25,6 +28,8 @@ pub enum Query<'a> {
     Binary(&'a [u8]),
     /// For SparseFloatVector.
     Sparse(&'a SparseVector),
+    /// For SparseFloatVector that a BM25 function fills.
+    Text(&'a TextQuery),
 }
 
 impl From<Vec<Vec<f32>>> for Queries {
@@ -46,6 +51,7 @@ impl Queries {
             Self::Dense(q) => q.len(),
             Self::Binary(q) => q.len(),
             Self::Sparse(q) => q.len(),
+            Self::Text(q) => q.len(),
         }
     }
 
@@ -64,7 +70,7 @@ impl Queries {
         match self {
             Self::Dense(_) => data_type.is_dense_vector(),
             Self::Binary(_) => data_type.is_binary_vector(),
-            Self::Sparse(_) => data_type.is_sparse_vector(),
+            Self::Sparse(_) | Self::Text(_) => data_type.is_sparse_vector(),
         }
     }
 
@@ -74,6 +80,7 @@ impl Queries {
             Self::Dense(q) => q.get(at).map(|q| Query::Dense(q)),
             Self::Binary(q) => q.get(at).map(|q| Query::Binary(q)),
             Self::Sparse(q) => q.get(at).map(Query::Sparse),
+            Self::Text(q) => q.get(at).map(Query::Text),
         }
     }
 
@@ -102,11 +109,13 @@ impl Queries {
                 self.kind()
             ));
         }
-        if !metric.compares(data_type) {
+        let is_text = matches!(self, Self::Text(_));
+        if !metric.compares(data_type) || is_text != (metric == Metric::Bm25) {
             let fitting = match self {
                 Self::Binary(_) => "HAMMING, JACCARD, SUBSTRUCTURE or SUPERSTRUCTURE",
                 Self::Dense(_) => "L2, IP or COSINE",
                 Self::Sparse(_) => "IP",
+                Self::Text(_) => "BM25",
             };
             return bad(format!(
                 "metric type {} does not compare vectors of field {} ({}): use {fitting}",
@@ -124,6 +133,7 @@ impl Queries {
             Self::Dense(_) => "dense",
             Self::Binary(_) => "of bits",
             Self::Sparse(_) => "sparse",
+            Self::Text(_) => "text",
         }
     }
 
@@ -141,7 +151,7 @@ impl Queries {
             ))
         };
         match self {
-            Self::Sparse(_) => Ok(()),
+            Self::Sparse(_) | Self::Text(_) => Ok(()),
             Self::Binary(queries) => queries.iter().try_for_each(|q| length(q.len() as u64)),
             Self::Dense(queries) => queries.iter().try_for_each(|query| {
                 length(expected / u64::from(dim.max(1)) * query.len() as u64)?;

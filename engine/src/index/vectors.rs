@@ -41,6 +41,9 @@ impl VectorView<'_> {
             (Query::Sparse(query), VectorValues::Sparse(rows), _) if metric == Metric::Ip => {
                 query.dot(rows.bytes(row)).unwrap_or(f64::NEG_INFINITY)
             }
+            (Query::Text(query), VectorValues::Sparse(rows), _) if metric == Metric::Bm25 => {
+                query.score(rows.bytes(row)).unwrap_or(f64::NEG_INFINITY)
+            }
             (Query::Dense(query), _, Some(metric)) if self.is_dense() => {
                 exact_score(metric, query, self.block(row..row + 1, buffer))
             }

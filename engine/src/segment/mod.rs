@@ -150,10 +150,10 @@ impl Segment {
     /// The key index, read on first use.
     pub async fn keys(&self) -> Result<Arc<SegmentKeys>> {
         let load = || async {
-            let keys = match self.read_keys().await {
+            let keys = match Box::pin(self.read_keys()).await {
                 Err(e) if is_damage(&e) => {
                     tracing::warn!("{e}; the keys are read from the rows instead");
-                    self.keys_of_rows().await
+                    Box::pin(self.keys_of_rows()).await
                 }
                 read => read,
             }?;
@@ -203,7 +203,7 @@ impl Segment {
         if self.broken.lock().contains(path) {
             return None;
         }
-        match self.read_codes(file, book).await {
+        match Box::pin(self.read_codes(file, book)).await {
             Ok(codes) => {
                 let codes = Arc::new(codes);
                 self.files.cache.put_codes(key, codes.clone());
@@ -293,7 +293,7 @@ impl Segment {
     async fn reader(&self) -> Result<&SegmentReader> {
         let SegmentIdentity { data, sums, .. } = &self.identity;
         let open = || SegmentReader::open(&self.files, data, sums.as_ref());
-        let reader = self.reader.get_or_try_init(open).await?;
+        let reader = Box::pin(self.reader.get_or_try_init(open)).await?;
         if reader.rows() != self.identity.rows {
             return Err(Error::corrupted(
                 &data.path,
@@ -332,7 +332,7 @@ impl Segment {
         if let Some(column) = self.files.cache.get(&key) {
             return Ok(column);
         }
-        let parts = self.reader().await?.read_column(schema, name).await?;
+        let parts = Box::pin(self.reader().await?.read_column(schema, name)).await?;
         // Scalars are wanted whole, so they are joined once; vectors are scanned part by part.
         let vectors = matches!(parts.first().map(|p| p.data_type()), Some(t) if is_vector(t));
         let column: Column =
@@ -368,7 +368,8 @@ impl Segment {
             }
         }
         if !missing.is_empty() {
-            let mut read = self.reader().await?.take(schema, &missing, &indices).await?.into_iter();
+            let mut read =
+                Box::pin(self.reader().await?.take(schema, &missing, &indices)).await?.into_iter();
             for column in columns.iter_mut().filter(|c| c.is_none()) {
                 *column = read.next();
             }

@@ -20,5 +20,6 @@ pub mod record;
 mod scan_memory;
 pub mod search;
 pub mod snapshot;
+mod text;
 pub mod tree;
 pub mod write;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 
 use super::open::{PARALLEL_READS, SegmentPlace, Shard, open_segment};
+use super::publish::dropped;
 use super::snapshot::{Snapshot, Unit, UnitSource, memtable_units};
 use super::tree::Tree;
 use crate::core::error::{Error, Result, Subject};
@@ -24,6 +25,9 @@ impl Shard {
         // What is kept now stays until its segments are held: no garbage is collected meanwhile.
         let _publishing = self.publish_lock.lock().await;
         let (tree, visible) = self.pin();
+        if tree.manifest.dropped {
+            return Err(dropped(&tree.manifest));
+        }
         let (manifest, at) = match when {
             AsOf::Timestamp(ts) => self.at(&tree, visible, *ts).await?,
             AsOf::Version(_) | AsOf::Snapshot(_) => {
@@ -179,6 +183,9 @@ impl Shard {
         // Until the clone is noted, its files must not become garbage.
         let _publishing = self.publish_lock.lock().await;
         let tree = self.tree();
+        if tree.manifest.dropped {
+            return Err(dropped(&tree.manifest));
+        }
         let from = match when {
             None => tree.manifest.clone(),
             Some(when) => self.version(&tree, when).await?,

@@ -107,6 +107,9 @@ fn column(field: &FieldSchema, data: FieldData, rows: usize) -> Result<ArrayRef,
         (Some(_), kind) => return Err(wrong_type(&field.name, kind)),
     };
     let valid = if valid.is_empty() { data.valid_data } else { valid };
+    if rows > 0 && values.is_empty() && field.data_type.is_vector() && !field.nullable {
+        return Err(no_vectors(&field.name, &field.data_type));
+    }
     let placed = place(&field.name, values, &valid, rows)?;
     fill_nulls(field, placed)
 }
@@ -128,6 +131,15 @@ pub(super) fn floats(dim: u32, values: Vec<f32>) -> Result<ArrayRef, Failure> {
 
 /// The error for a column whose data is not of its field's type.
 pub(super) fn wrong_type(name: &str, kind: &DataType) -> Failure {
+    wrong_data(name, kind, "data of another type")
+}
+
+/// The error for a column without a vector.
+fn no_vectors(name: &str, kind: &DataType) -> Failure {
+    wrong_data(name, kind, "got nil")
+}
+
+fn wrong_data(name: &str, kind: &DataType, got: &str) -> Failure {
     let (what, need) = match kind {
         DataType::FloatVector { .. } => ("float vector field ", "float vector"),
         DataType::Float16Vector { .. } => ("float16 vector field ", "float16 vector"),
@@ -148,7 +160,7 @@ pub(super) fn wrong_type(name: &str, kind: &DataType) -> Failure {
         DataType::Double => ("field ", "float64(double) array"),
     };
     let text = format!("{what}'{name}' is illegal, array type mismatch");
-    mismatch(text, format!("need {need}"), "data of another type")
+    mismatch(text, format!("need {need}"), got)
 }
 
 /// Puts values in their rows: null where a flag is false. No flags: every row is valid.

@@ -1,6 +1,7 @@
 //! Functions of a schema: Milvus's message and the engine's type, with the checks that need no data.
 
 use elanus_engine::core::schema::{CollectionSchema, DataType, FieldSchema, FunctionSchema};
+use elanus_engine::core::text::FieldAnalyzer;
 use elanus_proto::schema::{self, FunctionType};
 
 use super::schema::wire_type;
@@ -45,6 +46,54 @@ pub fn add(schema: &mut CollectionSchema, wire: &schema::FunctionSchema) -> Resu
     Ok(())
 }
 
+/// The analyzer of a field's text.
+///
+/// # Errors
+/// If its parameters are wrong, or ask for what is not built.
+pub fn analyzer(field: &FieldSchema) -> Result<FieldAnalyzer, Failure> {
+    FieldAnalyzer::of(field).map_err(|fault| match fault.unsupported {
+        true => Failure::unsupported(fault.why),
+        false => invalid(fault.why),
+    })
+}
+
+/// Checks the parameters of all analyzers of a schema.
+pub fn check_analyzers(schema: &CollectionSchema) -> Result<(), Failure> {
+    for field in &schema.fields {
+        let on = |key: &str| field.params.get(key).is_some_and(|v| v.eq_ignore_ascii_case("true"));
+        if on("enable_match") && !on("enable_analyzer") {
+            return Err(must_analyze(field));
+        }
+        if !on("enable_analyzer") {
+            continue;
+        }
+        if let FieldAnalyzer::By { field: by, .. } = analyzer(field)? {
+            let known = schema.fields.iter().find(|f| f.name == by);
+            let known = known.ok_or_else(|| {
+                invalid(format!("multi analyzer dependent field {by} not exist in collection"))
+            })?;
+            if !matches!(known.data_type, DataType::VarChar { .. }) {
+                return Err(invalid(format!(
+                    "multi analyzer dependent field {by} is not a string"
+                )));
+            }
+            if on("enable_match") {
+                return Err(invalid(
+                    "multi analyzer now only support for bm25, but now field has enable match",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn must_analyze(field: &FieldSchema) -> Failure {
+    invalid(format!(
+        "field {} which has enable_match or is input of BM25 function must also enable_analyzer",
+        field.name
+    ))
+}
+
 /// The messages of a schema's functions.
 pub fn to_wire(schema: &CollectionSchema) -> Vec<schema::FunctionSchema> {
     let id = |name: &String| schema.fields.iter().find(|f| f.name == *name).map_or(0, |f| f.id);
@@ -85,10 +134,7 @@ fn check_bm25(schema: &CollectionSchema, wire: &schema::FunctionSchema) -> Resul
         )));
     }
     if input.params.get("enable_analyzer").is_none_or(|v| !v.eq_ignore_ascii_case("true")) {
-        return Err(invalid(format!(
-            "field {} which has enable_match or is input of BM25 function must also enable_analyzer",
-            input.name
-        )));
+        return Err(must_analyze(input));
     }
     if output.data_type != DataType::SparseFloatVector {
         return Err(invalid(format!(

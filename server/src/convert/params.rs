@@ -135,12 +135,6 @@ pub fn metric(name: &str, data_type: &DataType) -> Result<Metric, Failure> {
     let found = fitting.copied().find(|m| m.name() == upper);
     found.ok_or_else(|| {
         let kind = match data_type {
-            DataType::SparseFloatVector if upper == "BM25" => {
-                return Failure::unsupported(
-                    "full text search (metric type BM25) is not supported yet: search sparse vectors \
-                     with metric type IP",
-                );
-            }
             DataType::SparseFloatVector => "sparse",
             DataType::BinaryVector { .. } => "binary",
             _ => "float",

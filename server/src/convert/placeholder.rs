@@ -44,6 +44,26 @@ pub fn query_vectors(bytes: &[u8], field: &FieldSchema) -> Result<Queries, Failu
     vectors::queries_of_bytes(&field.data_type, value.values.iter().map(AsRef::as_ref))
 }
 
+/// The texts of a serialized `PlaceholderGroup`, for a field that a BM25 function fills.
+///
+/// # Errors
+/// If the bytes are no such message, or hold no texts.
+pub fn query_texts(bytes: &[u8]) -> Result<Vec<String>, Failure> {
+    const WANTED: &str = "please provide varchar/text for BM25 Function based search";
+    let group = PlaceholderGroup::decode(bytes)
+        .map_err(|e| invalid(format!("failed to unmarshal BM25 search placeholder group: {e}")))?;
+    let [value] = group.placeholders.as_slice() else { return Err(invalid(WANTED)) };
+    if value.r#type() != PlaceholderType::VarChar {
+        let kind = value.r#type().as_str_name();
+        return Err(invalid(format!("{WANTED}, got {kind}")));
+    }
+    let text = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes);
+        text.map(str::to_string).map_err(|_| invalid("a query text is not UTF-8"))
+    };
+    value.values.iter().map(|bytes| text(bytes)).collect()
+}
+
 /// Whether vectors of 32-bit floats are given for a field of 16-bit floats; else they must be of its type.
 fn is_narrowed(value: &PlaceholderValue, field: &FieldSchema) -> Result<bool, Failure> {
     let kind = schema::wire_type(&field.data_type);

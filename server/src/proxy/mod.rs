@@ -2,6 +2,7 @@
 //! request, and gives the answer or a [`Failure`](crate::status::Failure).
 
 pub mod alias;
+pub mod analyze;
 pub mod collection;
 pub mod compaction;
 pub mod connect;

@@ -6,6 +6,7 @@ use elanus_engine::core::schema::{CollectionSchema, DataType, FieldSchema};
 use elanus_engine::core::settings::LimitSettings;
 
 use super::names;
+use crate::convert::functions;
 use crate::convert::schema::wire_type;
 use crate::status::Failure;
 
@@ -28,6 +29,7 @@ pub fn check(schema: &CollectionSchema, limits: &LimitSettings) -> Result<(), Fa
         }
     }
     check_keys(schema)?;
+    functions::check_analyzers(schema)?;
     let vectors = schema.vector_fields().count();
     if vectors == 0 {
         return Err(Failure::parameter("schema does not contain vector field"));

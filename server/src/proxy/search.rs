@@ -12,6 +12,7 @@ pub(crate) mod outputs;
 mod part;
 mod rank;
 pub(crate) mod target;
+mod text;
 pub(crate) mod values;
 
 use elanus_engine::api::Hit;

@@ -20,6 +20,7 @@ use super::sample;
 use super::translate::{Meaning, Translator, type_name};
 use super::udf::{self, Kernel};
 use super::value::Value;
+use super::words;
 
 /// Functions that exist here.
 const KNOWN: [&str; 7] = [
@@ -31,9 +32,6 @@ const KNOWN: [&str; 7] = [
     "array_contains_any",
     "array_length",
 ];
-
-/// Milvus's functions that search text by words.
-const TEXT: [&str; 3] = ["text_match", "text_match_fuzzy", "phrase_match"];
 
 /// Milvus's functions over struct arrays.
 const STRUCTS: [&str; 6] =
@@ -71,8 +69,9 @@ impl Translator<'_> {
                 "random sample expression can only be the last expression in the logical and \
                  expression",
             )),
-            name if TEXT.contains(&name) => Err(Fault::unsupported(format!(
-                "function {name} is not supported yet: text fields have no index of words"
+            name if words::NAMES.contains(&name) => self.words_call(node, name, args),
+            "text_match_fuzzy" => Err(Fault::unsupported(format!(
+                "function {name} is not supported yet: use text_match or a regular expression"
             ))),
             name if STRUCTS.contains(&name) => Err(Fault::unsupported(format!(
                 "function {name} is not supported yet: there are no struct array fields"

@@ -32,6 +32,7 @@ mod template;
 mod translate;
 mod udf;
 mod value;
+mod words;
 
 #[cfg(test)]
 mod tests;

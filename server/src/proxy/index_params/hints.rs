@@ -8,7 +8,7 @@ const OFFSET_CACHE: &str = "indexoffsetcache.enabled";
 const WARMUP: &str = "warmup";
 
 /// Scalar indexes whose files Milvus maps into memory when asked, and AUTOINDEX.
-const SCALAR_MMAP: [&str; 4] = ["INVERTED", "BITMAP", "TRIE", "NGRAM"];
+const SCALAR_MMAP: [&str; 5] = ["INVERTED", "BITMAP", "TRIE", "Trie", "NGRAM"];
 
 /// Whether a parameter is one; only these can change later.
 pub fn is_hint(key: &str) -> bool {

@@ -6,7 +6,7 @@ use super::{AUTO, Params, invalid_params, kinds, milvus_name};
 use crate::status::Failure;
 
 /// Their names.
-pub const SCALAR: [&str; 6] = ["INVERTED", "BITMAP", "STL_SORT", "TRIE", "NGRAM", "RTREE"];
+pub const SCALAR: [&str; 7] = ["INVERTED", "BITMAP", "STL_SORT", "TRIE", "Trie", "NGRAM", "RTREE"];
 
 const CAST_TYPES: [&str; 7] =
     ["BOOL", "DOUBLE", "VARCHAR", "ARRAY_BOOL", "ARRAY_DOUBLE", "ARRAY_VARCHAR", "JSON"];
@@ -50,7 +50,7 @@ fn check_scalar_type(field: &FieldSchema, kind: &str) -> Result<(), Failure> {
                 "STL_SORT are only supported on numeric, varchar or timestamptz field, got {got}"
             )
         }
-        "TRIE" if !text => "TRIE are only supported on varchar field".into(),
+        "TRIE" | "Trie" if !text => "TRIE are only supported on varchar field".into(),
         "NGRAM" if !text && !json => {
             "ngram index can only be created on VARCHAR or JSON field".into()
         }

@@ -44,7 +44,8 @@ pub async fn hybrid_search(
         None => Vec::new(),
     };
     let outputs = Outputs::new(target.schema(), &request.output_fields)?;
-    let outer = Outer { window, boosts: request.function_score.as_ref() };
+    let boosts = request.function_score.as_ref();
+    let outer = Outer { window, grouped: grouping.is_some(), boosts };
     let parts = parts(&target, std::mem::take(&mut request.requests), outer, limits).await?;
     let metrics: Vec<_> = parts.iter().map(|p| p.metric).collect();
     let ranker = match &request.function_score {

@@ -17,6 +17,7 @@ use elanus_proto::service::{self};
 use super::boost::Boosts;
 use super::rank::reranker;
 use super::target::Target;
+use super::text;
 use crate::convert::params::{Params, SearchParams, Window, metric};
 use crate::convert::vectors::{default_metric, queries_of_rows};
 use crate::convert::{ids, internal, invalid, mismatch, placeholder};
@@ -44,6 +45,8 @@ pub(super) struct Part {
 pub(super) struct Outer<'a> {
     /// Its window.
     pub window: Window,
+    /// Whether it groups what the parts find.
+    pub grouped: bool,
     /// Its function score, whose boosts are for every part.
     pub boosts: Option<&'a FunctionScore>,
 }
@@ -60,17 +63,13 @@ impl Part {
         let params = SearchParams::new(&request.search_params, window, limits.max_top_k)?;
         target.check_id(params.collection_id, "may have been changed")?;
         let field = vector_field(target.schema(), params.anns_field.as_deref())?;
-        if field.is_function_output {
-            return Err(Failure::unsupported(format!(
-                "field {} is filled by a function, which is not run yet: search by text is not \
-                 supported",
-                field.name
-            )));
-        }
         let metric = field_metric(target.snapshot.info(), field, params.metric.as_deref())?;
         let boosts = boosts(target, &request, outer)?;
         let select = target.select_for_search(&request.dsl, request.expr_template_values)?;
         let queries = match request.search_input {
+            input if field.is_function_output => {
+                text::queries(target, field, input, &params.raw).await?
+            }
             Some(SearchInput::PlaceholderGroup(bytes)) => {
                 placeholder::query_vectors(&bytes, field)?
             }
@@ -79,7 +78,9 @@ impl Part {
         };
         check_query_count(queries.len(), limits.max_queries)?;
         let range = range(&params, metric)?;
-        let effort = effort(target, field, &params)?;
+        let paged = params.page.is_some() || params.grouping.is_some();
+        let paged = paged || outer.is_some_and(|o| o.grouped);
+        let effort = effort(target, field, &params, paged)?;
         let field = field.name.clone();
         Ok(Self {
             params,
@@ -167,10 +168,15 @@ fn behind(metric: Metric, bound: f32, asked: Option<ScoreRange>) -> ScoreRange {
 }
 
 /// How hard to try, from what the field's index reads of the parameters.
-fn effort(target: &Target, field: &FieldSchema, params: &SearchParams) -> Result<Effort, Failure> {
+fn effort(
+    target: &Target,
+    field: &FieldSchema,
+    params: &SearchParams,
+    paged: bool,
+) -> Result<Effort, Failure> {
     let info = target.snapshot.info();
     let mode = match params.radius {
-        _ if params.page.is_some() || params.grouping.is_some() => Mode::Pages,
+        _ if paged => Mode::Pages,
         Some(_) => Mode::Range,
         None => Mode::Plain,
     };
@@ -235,8 +241,11 @@ fn field_metric(
     let index = info.indexes.iter().find(|i| i.field == field.name);
     let own = index.and_then(|i| i.params.get("metric_type")).filter(|m| !m.is_empty());
     let Some(own) = own else {
-        return asked
-            .map_or(Ok(default_metric(&field.data_type)), |name| metric(name, &field.data_type));
+        let usual = match field.is_function_output {
+            true => Metric::Bm25,
+            false => default_metric(&field.data_type),
+        };
+        return asked.map_or(Ok(usual), |name| metric(name, &field.data_type));
     };
     let own = metric(own, &field.data_type)?;
     match asked {

@@ -49,6 +49,8 @@ pub(super) enum Scale {
     Cosine,
     /// An inner product: from 0 to 1.
     Product,
+    /// A score from 0 up: from 0 to 1.
+    Words,
 }
 
 impl Scale {
@@ -58,6 +60,7 @@ impl Scale {
             distance if !distance.higher_is_nearer() => Self::Distance,
             _ if !normal => Self::Raw,
             Metric::Cosine => Self::Cosine,
+            Metric::Bm25 => Self::Words,
             _ => Self::Product,
         }
     }
@@ -68,6 +71,7 @@ impl Scale {
             Self::Distance => 1.0 - 2.0 * score.atan() / PI,
             Self::Cosine => (1.0 + score) * 0.5,
             Self::Product => 0.5 + score.atan() / PI,
+            Self::Words => 2.0 * score.atan() / PI,
         }
     }
 }

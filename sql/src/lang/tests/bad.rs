@@ -146,10 +146,6 @@ fn bad_filters_are_refused_with_a_reason() {
 #[test]
 fn what_milvus_has_and_we_lack_is_called_unsupported() {
     let cases = [
-        "text_match(s, 'a b', minimum_should_match=2)",
-        "TEXT_MATCH(s, 'a')",
-        "phrase_match(s, 'a b', 2)",
-        "phrase_match(s, 'a')",
         "text_match_fuzzy(s, 'a', x=1)",
         "element_filter(ai, $[x] > 1)",
         "match_least(ai, $ > 1, threshold=2)",
