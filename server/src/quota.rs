@@ -1,4 +1,9 @@
-//! What the administrator has forbidden in a database, by its properties.
+//! What the administrator has forbidden: calls by the properties of a database, and answers that are too large.
+
+use std::any::Any;
+
+use elanus_proto::service::{QueryResults, SearchResults};
+use prost::Message;
 
 use crate::context::Context;
 use crate::status::{Failure, code};
@@ -35,4 +40,24 @@ pub fn check(ctx: &Context, database: &str, method: &str) -> Result<(), Failure>
         return Err(Failure::new(code::QUOTA_EXCEEDED, reason));
     }
     Ok(())
+}
+
+/// Refuses an answer larger than the setting allows.
+pub fn check_size(ctx: &Context, answer: &dyn Any) -> Result<(), Failure> {
+    let (kind, bytes) = if let Some(found) = answer.downcast_ref::<SearchResults>() {
+        ("search", found.encoded_len())
+    } else if let Some(found) = answer.downcast_ref::<QueryResults>() {
+        ("query", found.encoded_len())
+    } else {
+        return Ok(());
+    };
+    let most = ctx.engine.settings().limits.max_result_bytes;
+    if bytes <= most {
+        return Ok(());
+    }
+    let reason = format!(
+        "{kind} results exceed the maxOutputSize Limit {most} with {bytes} bytes: ask for fewer rows or \
+         fields, or raise the setting limits.max_result_bytes"
+    );
+    Err(Failure::new(code::UNEXPECTED, reason))
 }

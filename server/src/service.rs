@@ -178,11 +178,17 @@ async fn run<T: Send + 'static>(
 /// Ends a call whose caller waits no longer. A write goes on to its end.
 async fn in_time<T>(
     deadline: Option<Duration>,
+    call: &Call,
     running: impl Future<Output = T>,
 ) -> Result<T, tonic::Status> {
     let Some(deadline) = deadline else { return Ok(running.await) };
     let ended = tokio::time::timeout(deadline, running).await;
-    ended.map_err(|_| tonic::Status::deadline_exceeded("the call's deadline has passed"))
+    ended.map_err(|_| {
+        let Call { method, database, collection, .. } = call;
+        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(method, database, collection, deadline_ms, "deadline exceeded");
+        tonic::Status::deadline_exceeded("the call's deadline has passed")
+    })
 }
 
 fn report<T>(call: &Call, result: &Result<T, Failure>, watch: Stopwatch) {
@@ -275,11 +281,13 @@ macro_rules! calls {
                 let handler = async move {
                     let _permit = permit;
                     quota::check(&context, &database, stringify!($method))?;
-                    $handler(&context, &database, request).await
+                    let answer = $handler(&context, &database, request).await?;
+                    quota::check_size(&context, &answer)?;
+                    Ok(answer)
                 };
                 let handler = caller::scope(user, handler);
                 let running = run(Way::$way, &call, handler);
-                let result = in_time(deadline::of(&metadata), running).await?;
+                let result = in_time(deadline::of(&metadata), &call, running).await?;
                 Ok(Response::new(Outcome::<$answer>::answer(result)))
             })*
 
@@ -571,6 +579,38 @@ mod tests {
         metadata.insert("dbname", tonic::metadata::MetadataValue::from_static("b"));
         assert_eq!(database_of(&metadata, ""), "b");
         assert_eq!(database_of(&metadata, "a"), "a");
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_at_its_deadline_and_a_write_goes_on() {
+        let call = Call::new("insert", &MetadataMap::new(), ("", "c"));
+        let (sender, written) = tokio::sync::oneshot::channel();
+        let (go, waits) = tokio::sync::oneshot::channel::<()>();
+        let write = async move {
+            waits.await.ok();
+            sender.send(()).ok();
+            Ok(())
+        };
+        let running = run(Way::Write, &call, write);
+        let ended = in_time(Some(Duration::ZERO), &call, running).await;
+        assert_eq!(ended.map_err(|e| e.code()).err(), Some(tonic::Code::DeadlineExceeded));
+        go.send(()).expect("the write waits");
+        written.await.expect("the write has come to its end");
+    }
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_stops() {
+        let call = Call::new("search", &MetadataMap::new(), ("", "c"));
+        let (sender, dropped) = tokio::sync::oneshot::channel::<()>();
+        let read = async move {
+            let _held = sender;
+            std::future::pending::<()>().await;
+            Ok(())
+        };
+        let running = run(Way::Read, &call, read);
+        let ended = in_time(Some(Duration::ZERO), &call, running).await;
+        assert!(ended.is_err());
+        assert!(dropped.await.is_err(), "the read is gone, and its channel with it");
     }
 
     #[test]

@@ -251,6 +251,11 @@ fn alter_param(field: &mut FieldSchema, key: &str, value: &str) -> Result<()> {
     };
     match (key, &mut field.data_type) {
         ("max_length", DataType::VarChar { max_length }) => *max_length = number()?,
+        ("max_length", DataType::Array { element, .. })
+            if matches!(**element, DataType::VarChar { .. }) =>
+        {
+            **element = DataType::VarChar { max_length: number()? };
+        }
         ("max_capacity", DataType::Array { max_capacity, .. }) => *max_capacity = number()?,
         ("max_length" | "max_capacity" | "dim", _) => {
             return Err(Error::invalid(

@@ -322,3 +322,39 @@ async fn run<T: Send + 'static>(
     });
     receiver.await.map_err(|_| Error::internal("CPU work ended without an answer"))?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// On one thread: the first piece of work is under way and the second waits when their askers go.
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_ends_or_is_never_begun() {
+        let pools = CpuPools::new(1, 1).expect("threads");
+        let (begun, first_begun) = mpsc::channel();
+        let (go, asked_to_go) = mpsc::channel::<()>();
+        let (told, outcome) = mpsc::channel();
+        let first = pools.search(move || {
+            begun.send(()).ok();
+            asked_to_go.recv().ok();
+            told.send(Wanted::current().check().is_err()).ok();
+            Ok(())
+        });
+        let mut first = Box::pin(first);
+        assert!(futures::poll!(&mut first).is_pending());
+        first_begun.recv().expect("it begins");
+        let (sign, second_ran) = mpsc::channel();
+        let mut second = Box::pin(pools.search(move || {
+            sign.send(()).ok();
+            Ok(())
+        }));
+        assert!(futures::poll!(&mut second).is_pending());
+        drop((first, second));
+        go.send(()).expect("it waits");
+        assert!(outcome.recv().expect("an outcome"), "it was told that nobody waits");
+        pools.search(|| Ok(())).await.expect("a third is done");
+        assert!(second_ran.recv().is_err(), "the second never ran");
+        assert!(Wanted::current().still(), "what belongs to nobody is wanted");
+    }
+}

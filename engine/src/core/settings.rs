@@ -257,6 +257,10 @@ pub struct LimitSettings {
     pub max_collections: usize,
     /// Most bytes of a name.
     pub max_name_bytes: usize,
+    /// Most resource groups.
+    pub max_resource_groups: usize,
+    /// Most bytes of the answer to a search or query.
+    pub max_result_bytes: usize,
 }
 
 impl Default for LimitSettings {
@@ -275,6 +279,8 @@ impl Default for LimitSettings {
             max_databases: 64,
             max_collections: 65_536,
             max_name_bytes: 255,
+            max_resource_groups: 1_024,
+            max_result_bytes: 100 << 20,
         }
     }
 }

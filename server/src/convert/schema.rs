@@ -265,11 +265,12 @@ fn value_kind(value: &Data) -> &'static str {
 }
 
 /// The message that describes a collection's schema: user fields only, `$meta` shown by its flag
-/// alone. Properties stay with the collection.
+/// alone. The collection's properties stand here once more.
 pub fn to_wire(info: &CollectionInfo) -> schema::CollectionSchema {
     let mut wire = describe(&info.name, &info.schema);
     let zone = timezone::of_properties(&info.properties);
     wire.fields.iter_mut().for_each(|field| timezone::show_default(field, zone));
+    wire.properties = params::to_pairs(&info.properties);
     wire
 }
 

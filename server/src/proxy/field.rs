@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use elanus_engine::api::CollectionInfo;
+use elanus_engine::core::schema::DataType;
 use elanus_proto::service::AlterCollectionFieldRequest;
 
 use super::{collection, schema_limits};
@@ -27,22 +28,45 @@ pub async fn alter(
         return Err(Failure::parameter(format!("field {name} does not exist in collection")));
     }
     let set = params::to_map(&request.properties);
-    if set.is_empty() && request.delete_keys.is_empty() {
+    let set: BTreeMap<_, _> = set.into_iter().map(|(key, value)| (newer(key), value)).collect();
+    let removed: Vec<String> = request.delete_keys.into_iter().map(newer).collect();
+    if set.is_empty() && removed.is_empty() {
         return Err(Failure::parameter("no properties or delete keys provided"));
     }
-    check_keys(&collection.info(), &set, &request.delete_keys)?;
+    check_keys(&collection.info(), &set, &removed)?;
     let limits = &ctx.engine.settings().limits;
+    let kind = collection.schema().field(name)?.data_type.clone();
     for (key, value) in &set {
         let number = value.parse::<u64>().map_err(|_| {
             Failure::parameter(format!("the value for {key} of field {name} must be an integer"))
         });
         match key.as_str() {
+            "max_length" if !holds_texts(&kind) => {
+                return Err(Failure::parameter(format!(
+                    "{name} can not modify the maxlength for non-string types"
+                )));
+            }
+            "max_capacity" if !matches!(kind, DataType::Array { .. }) => {
+                return Err(Failure::parameter(format!(
+                    "{name} can not modify the maxcapacity for non-array types"
+                )));
+            }
             "max_length" => schema_limits::max_length_of(name, number?, limits)?,
             "max_capacity" => schema_limits::max_capacity_of(number?, limits)?,
             _ => {}
         }
     }
-    Ok(collection.alter_field(name, set, request.delete_keys).await?)
+    Ok(collection.alter_field(name, set, removed).await?)
+}
+
+/// Some clients write `mmap_enabled`.
+fn newer(key: String) -> String {
+    if key == "mmap_enabled" { "mmap.enabled".into() } else { key }
+}
+
+fn holds_texts(kind: &DataType) -> bool {
+    let is_text = |kind: &DataType| matches!(kind, DataType::VarChar { .. });
+    is_text(kind) || matches!(kind, DataType::Array { element, .. } if is_text(element))
 }
 
 fn check_keys(
@@ -60,9 +84,12 @@ fn check_keys(
             "{key} is not allowed to drop in collection field param"
         )));
     }
-    if info.loaded && set.keys().chain(removed).any(|key| key == "mmap.enabled") {
-        let why = "can not alter collection field properties if collection loaded";
-        return Err(Failure::loaded(&info.name, why));
-    }
-    Ok(())
+    let of_loading = |key: &String| REMOVABLE.contains(&key.as_str());
+    let why = match (set.keys().any(of_loading), removed.iter().any(of_loading)) {
+        _ if !info.loaded => return Ok(()),
+        (true, _) => "can not alter collection field properties if collection loaded",
+        (_, true) => "can not drop collection field properties if collection loaded",
+        _ => return Ok(()),
+    };
+    Err(Failure::loaded(&info.name, why))
 }

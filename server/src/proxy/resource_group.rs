@@ -20,8 +20,6 @@ use crate::status::{Failure, code};
 /// The group that has the node.
 pub const DEFAULT_GROUP: &str = "__default_resource_group";
 const RECORD: &str = "resource_group/";
-/// Most groups, as in Milvus.
-const MAX_GROUPS: usize = 1_024;
 /// What Milvus says of the default group: any number of nodes.
 const MANY_NODES: i32 = 1_000_000;
 
@@ -103,7 +101,8 @@ pub async fn create(
     request: CreateResourceGroupRequest,
 ) -> Result<(), Failure> {
     let name = request.resource_group;
-    names::resource_group(&name, ctx.engine.settings().limits.max_name_bytes)?;
+    let limits = &ctx.engine.settings().limits;
+    names::resource_group(&name, limits.max_name_bytes)?;
     let none =
         || ResourceGroupConfig { requests: limit(0), limits: limit(0), ..Default::default() };
     let config = request.config.unwrap_or_else(none);
@@ -116,8 +115,9 @@ pub async fn create(
             );
             return Err(Failure::new(code::RESOURCE_GROUP_EXISTS, reason));
         }
-        None if known.len() >= MAX_GROUPS => {
-            let reason = format!("resource group num reach limit[rg={name}][limit={MAX_GROUPS}]");
+        None if known.len() >= limits.max_resource_groups => {
+            let most = limits.max_resource_groups;
+            let reason = format!("resource group num reach limit[rg={name}][limit={most}]");
             return Err(Failure::new(code::RESOURCE_GROUP_LIMIT, reason));
         }
         None => check(&name, &config, &known)?,
