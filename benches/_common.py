@@ -97,6 +97,7 @@ class Elanus:
 
     def __init__(self, folder=None, env=None):
         self.folder = Path(folder or tempfile.mkdtemp(prefix="elanus-bench-"))
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.env = {**os.environ, **(env or {})}
         self.process = None

@@ -97,8 +97,8 @@ async fn clean(place: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_stop_before_the_disk_is_full_and_go_on_without_a_restart() {
-    let Some(small) = Small::mount(96) else { return };
-    small.ballast(32);
+    let Some(small) = Small::mount(192) else { return };
+    small.ballast(128);
     let place = small.place.join("store");
     let mut settings = small_settings();
     settings.memtable.max_rows = 4_000;

@@ -148,7 +148,7 @@ async fn check_search(
     kind: &DataType,
     truth: &Truth,
 ) {
-    let metrics = Metric::ALL.into_iter().filter(|m| m.is_binary() == kind.is_binary_vector());
+    let metrics = Metric::ALL.into_iter().filter(|m| m.compares(kind));
     for metric in metrics {
         let query = match rng.random_bool(0.5) {
             true => truth[rng.random_range(0..truth.len())].1.clone(),

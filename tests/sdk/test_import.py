@@ -90,7 +90,7 @@ def test_json(client, files, name, form):
     }[form]()
     (files / f"{name}.json").write_text(text)
     state = run(name, f"{name}.json")
-    assert state.state == BulkInsertState.ImportCompleted, state
+    assert state.state == BulkInsertState.ImportCompleted, state.infos
     assert state.row_count == 3 and state.infos["progress_percent"] == "100"
     assert everything(client, name) == EXPECTED
     hits = client.search(name, [[2.0, 1, 2, 3]], limit=1, output_fields=["word"])
@@ -106,7 +106,7 @@ def test_csv(client, files, name):
     ]
     (files / f"{name}.csv").write_text("\n".join(lines))
     state = run(name, f"{name}.csv", sep=";", nullkey="none")
-    assert state.state == BulkInsertState.ImportCompleted, state
+    assert state.state == BulkInsertState.ImportCompleted, state.infos
     rows = everything(client, name)
     assert rows[0] == {**EXPECTED[0], "small": 7}
     assert rows[1]["word"] is None and rows[1]["doc"] is None and rows[1]["tags"] is None
@@ -129,7 +129,7 @@ def test_parquet(client, files, name):
     for codec in ["snappy", "zstd", "gzip", "lz4", "none"]:
         pq.write_table(table, files / f"{name}_{codec}.parquet", compression=codec)
         state = run(name, f"{name}_{codec}.parquet")
-        assert state.state == BulkInsertState.ImportCompleted, state
+        assert state.state == BulkInsertState.ImportCompleted, state.infos
         assert everything(client, name) == EXPECTED, codec
 
 

@@ -47,10 +47,29 @@ impl Collection {
         let fields: BTreeSet<&str> = info.schema.fields.iter().map(|f| f.name.as_str()).collect();
         let lost: Vec<_> = self.fields.iter().filter(|f| !fields.contains(f.as_str())).collect();
         assert!(lost.is_empty(), "added fields {lost:?} are gone");
+        self.expected_then(snapshot)
+    }
+
+    /// What a snapshot of any moment must show.
+    pub fn expected_then(&self, snapshot: &Snapshot) -> Expected {
+        let at = snapshot.timestamp();
+        let info = snapshot.info();
         let mut rows = self.state(at);
-        rows.retain(|_, (_, _, partition)| ids.contains(partition));
+        rows.retain(|_, (_, _, partition)| info.partitions.iter().any(|p| p.id == *partition));
         complete(&mut rows, snapshot);
         Expected { rows, at }
+    }
+
+    /// The model of a clone of that moment.
+    pub fn cloned(&self, name: &str, then: &Snapshot) -> Self {
+        let info = then.info();
+        Self {
+            name: name.into(),
+            base: self.expected_then(then).rows,
+            partitions: info.partitions.iter().map(|p| (p.id, p.name.clone())).collect(),
+            fields: info.schema.fields.iter().skip(4).map(|f| f.name.clone()).collect(),
+            ..Default::default()
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::world::{GATES, Tally, run};
+use crate::course::run;
+use crate::world::{GATES, PAIRED, Tally};
 
 /// What many runs came to.
 #[derive(Debug, Default)]
@@ -57,6 +58,13 @@ impl Total {
         GATES.iter().copied().filter(|gate| !ended(gate)).collect()
     }
 
+    /// Pairs of maintenance that did not meet.
+    pub fn apart(&self) -> Vec<(&'static str, &'static str)> {
+        let pairs = PAIRED.iter().enumerate();
+        let pairs = pairs.flat_map(|(at, one)| PAIRED[at..].iter().map(|other| (*one, *other)));
+        pairs.filter(|pair| !self.tally.pairs.contains_key(pair)).collect()
+    }
+
     pub fn print(&self) {
         let seconds = self.took.as_secs_f64();
         let operations: u64 = self.tally.operations.values().sum();
@@ -72,6 +80,10 @@ impl Total {
         for (name, (passed, ended)) in &self.tally.gates {
             println!("  {name:<28} {passed:>10} {ended:>8}");
         }
+        println!("maintenance on one collection: begun while another was under way");
+        for ((one, other), n) in &self.tally.pairs {
+            println!("  {:<36} {n:>10}", format!("{one}, {other}"));
+        }
         println!(
             "\n{} seeds in {seconds:.0} s, {:.1} seeds/s; {operations} operations, {} polls; \
              crash points hit {} of {}; violations {}",
@@ -84,6 +96,9 @@ impl Total {
         );
         if !self.missed().is_empty() {
             println!("crash points missed: {:?}", self.missed());
+        }
+        if !self.apart().is_empty() {
+            println!("maintenance that did not meet: {:?}", self.apart());
         }
     }
 }

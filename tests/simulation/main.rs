@@ -8,16 +8,22 @@
 #![allow(clippy::disallowed_methods)]
 
 mod actors;
+mod changes;
 mod check;
+mod course;
 mod disk;
 mod faults;
 mod last;
+mod life;
 mod long;
 mod model;
+mod past;
 mod rows;
+mod scenes;
 mod store;
 mod tests;
 mod world;
+mod writes;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

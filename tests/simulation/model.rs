@@ -22,9 +22,23 @@ pub enum Fate {
 /// What a write does.
 #[derive(Debug, Clone)]
 pub enum Change {
-    Put { partition: u64, rows: Vec<(Key, Row)> },
-    Delete { keys: Vec<Key>, partitions: Option<Vec<u64>> },
-    DeleteWhere { test: Test, partitions: Option<Vec<u64>> },
+    Put {
+        partition: u64,
+        rows: Vec<(Key, Row)>,
+    },
+    /// Rows that keep the tags of older ones.
+    Merge {
+        partition: u64,
+        rows: Vec<(Key, Row)>,
+    },
+    Delete {
+        keys: Vec<Key>,
+        partitions: Option<Vec<u64>>,
+    },
+    DeleteWhere {
+        test: Test,
+        partitions: Option<Vec<u64>>,
+    },
 }
 
 /// A write.
@@ -43,9 +57,11 @@ pub struct Op {
 pub type State = BTreeMap<Key, (Row, u64, u64)>;
 
 /// One collection.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Collection {
     pub name: String,
+    /// Rows that a clone began with.
+    pub base: State,
     pub ops: Vec<Op>,
     /// Newest timestamp of an acknowledged write.
     pub acked: u64,
@@ -57,6 +73,12 @@ pub struct Collection {
     pub gone: BTreeSet<u64>,
     /// Partitions whose dropping has begun.
     pub dropping: BTreeSet<String>,
+    /// Versions that are kept by name for sure, by name.
+    pub named: BTreeMap<String, u64>,
+    /// Names that versions were ever to be kept by.
+    pub naming: BTreeSet<String>,
+    /// Names whose dropping has begun.
+    pub unnaming: BTreeSet<String>,
     /// Added fields that are there for sure.
     pub fields: BTreeSet<String>,
     /// Made by a process that had lost the store: it is there or not.
@@ -127,6 +149,11 @@ impl Collection {
         self.acked = self.acked.min(shown);
     }
 
+    /// Whether a kept version may be on its way out.
+    pub fn dropping(&self, name: &str) -> bool {
+        self.unnaming.contains(name)
+    }
+
     /// The rows after all writes up to and with a timestamp, in all partitions that ever were.
     pub fn state(&self, at: u64) -> State {
         let mut ops: Vec<(u64, &Change)> = self
@@ -137,7 +164,7 @@ impl Collection {
             .filter(|(ts, _)| *ts <= at)
             .collect();
         ops.sort_by_key(|(ts, _)| *ts);
-        let mut state = State::new();
+        let mut state = self.base.clone();
         for (ts, change) in ops {
             apply(&mut state, ts, change);
         }
@@ -154,6 +181,12 @@ fn apply(state: &mut State, ts: u64, change: &Change) {
         Change::Put { partition, rows } => {
             for (key, row) in rows {
                 state.insert(key.clone(), (row.clone(), ts, *partition));
+            }
+        }
+        Change::Merge { partition, rows } => {
+            for (key, row) in rows {
+                let tag = state.get(key).and_then(|(old, ..)| old.tag.clone());
+                state.insert(key.clone(), (Row { tag, ..row.clone() }, ts, *partition));
             }
         }
         Change::Delete { keys, partitions } => {

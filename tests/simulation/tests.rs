@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::course::run;
 use crate::long::run_many;
-use crate::world::run;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
@@ -82,4 +82,5 @@ fn many_seeds() {
     total.print();
     assert!(total.violations.is_empty(), "{} violations", total.violations.len());
     assert!(total.seeds < 1_000 || total.missed().is_empty(), "missed: {:?}", total.missed());
+    assert!(total.seeds < 1_000 || total.apart().is_empty(), "did not meet: {:?}", total.apart());
 }

@@ -4,22 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use elanus_engine::api::{Engine, OpenOptions};
-use elanus_engine::core::error::{Error, ErrorKind};
-use elanus_engine::core::runtime;
-use elanus_engine::core::runtime::sim::{self, Director, Machine, Process, SimClock};
+use elanus_engine::core::runtime::sim::{self, Director, Process};
 use elanus_engine::core::settings::{Durability, Settings};
-use elanus_engine::storage::bucket::Bucket;
-use elanus_engine::storage::local::LocalDb;
 
-use crate::disk::{Platter, SimDisk};
 use crate::faults::{Faults, Rates};
 use crate::model::Collection;
-use crate::store::{Objects, SimStore};
-use crate::{check, hash};
+use crate::store::Objects;
 
 /// A random number below `n`, of the run.
 pub fn pick(n: u64) -> u64 {
@@ -35,6 +26,8 @@ pub struct Tally {
     pub faults: BTreeMap<&'static str, u64>,
     /// By gate: passed, ended there.
     pub gates: BTreeMap<&'static str, (u64, u64)>,
+    /// Of two kinds of maintenance: one began on a collection while the other was under way.
+    pub pairs: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 impl Tally {
@@ -44,6 +37,9 @@ impl Tally {
         }
         for (name, n) in &other.faults {
             *self.faults.entry(name).or_default() += n;
+        }
+        for (pair, n) in &other.pairs {
+            *self.pairs.entry(*pair).or_default() += n;
         }
         for (name, (passed, ended)) in &other.gates {
             let gate = self.gates.entry(name).or_default();
@@ -62,15 +58,21 @@ pub struct World {
     pub model: RefCell<BTreeMap<u64, Collection>>,
     /// Names whose making was ever begun.
     pub making: RefCell<BTreeSet<String>>,
+    /// Clones that are being made, by name.
+    pub cloning: RefCell<BTreeMap<String, Collection>>,
+    /// Names whose collections are being dropped, with the calls under way or unanswered.
+    pub dropping: RefCell<BTreeMap<String, u64>>,
+    /// What is under way, by collection.
+    pub running: RefCell<Vec<(u64, &'static str)>>,
     /// Numbers for rows.
     pub stamps: Cell<u64>,
     tally: RefCell<Tally>,
     /// Where and when the process is to end.
-    doom: RefCell<Doom>,
+    pub doom: RefCell<Doom>,
     /// The lease of another log's owner may still run.
-    contested: Cell<bool>,
+    pub contested: Cell<bool>,
     /// More than one log was used.
-    other_log: Cell<bool>,
+    pub other_log: Cell<bool>,
     /// A log was refused because the store was written through another one since.
     pub stale_log: Cell<bool>,
 }
@@ -115,6 +117,25 @@ pub const GATES: [&str; 25] = [
     "write.acked",
     "write.begin",
 ];
+
+/// Kinds of maintenance of which each pair has to meet.
+pub const PAIRED: [&str; 7] =
+    ["collect garbage", "compact", "drop collection", "drop partition", "flush", "hold", "retrain"];
+
+/// See [`World::running`].
+pub struct Running {
+    world: Rc<World>,
+    collection: u64,
+    what: &'static str,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = self.world.running.borrow_mut();
+        let at = running.iter().position(|r| *r == (self.collection, self.what));
+        running.swap_remove(at.expect("it is under way"));
+    }
+}
 
 impl Director for World {
     fn at_gate(&self, process: Process, gate: &'static str) -> bool {
@@ -166,25 +187,8 @@ impl Director for World {
     }
 }
 
-/// A process that has the store open, or tries to.
-pub struct Life {
-    pub world: Rc<World>,
-    pub process: Process,
-    pub clock: Arc<SimClock>,
-    pub alive: Arc<AtomicBool>,
-    pub platter: RefCell<Arc<Platter>>,
-    pub engine: RefCell<Option<Engine>>,
-    /// Something was done to it after which it may rightly think that it has lost the store.
-    pub disturbed: Cell<bool>,
-    /// Another process has taken the store: what this one does counts no longer.
-    pub replaced: Cell<bool>,
-    /// What it found was looked at, and was right.
-    pub recovered: Cell<bool>,
-    pub done: Cell<bool>,
-}
-
 impl World {
-    fn new(
+    pub fn new(
         seed: u64,
         plant: Option<&'static str>,
         machine_seed: &mut impl FnMut(u64) -> u64,
@@ -206,6 +210,7 @@ impl World {
         settings.gc.interval_ms = [0, 0, 1_000][pick(3) as usize];
         settings.gc.grace_ms = [0, 1, 400][pick(3) as usize];
         settings.gc.keep_manifests = pick(3) as usize;
+        settings.gc.retention_ms = [0, 0, 1_000, 3_600_000][pick(4) as usize];
         settings.read.cache_bytes = 1 << 20;
         settings.log.group_max_bytes = [1 << 10, 16 << 20][pick(2) as usize];
         if pick(4) == 0 {
@@ -229,6 +234,9 @@ impl World {
             plant,
             model: RefCell::default(),
             making: RefCell::default(),
+            cloning: RefCell::default(),
+            dropping: RefCell::default(),
+            running: RefCell::default(),
             stamps: Cell::new(1),
             tally: RefCell::default(),
             doom: RefCell::default(),
@@ -238,12 +246,36 @@ impl World {
         }
     }
 
+    /// A fresh number.
+    pub fn stamp(&self) -> u64 {
+        self.stamps.set(self.stamps.get() + 1);
+        self.stamps.get()
+    }
+
+    /// The model of a collection that is met for the first time.
+    pub fn new_model(&self, name: String) -> Collection {
+        let clone = self.cloning.borrow().get(&name).cloned();
+        clone.unwrap_or_else(|| Collection { name, ..Default::default() })
+    }
+
     pub fn count(&self, what: &'static str) {
         *self.tally.borrow_mut().operations.entry(what).or_default() += 1;
     }
 
-    fn count_fault(&self, what: &'static str) {
+    pub fn count_fault(&self, what: &'static str) {
         *self.tally.borrow_mut().faults.entry(what).or_default() += 1;
+    }
+
+    /// Notes that a kind of maintenance is under way on a collection, for as long as the answer is held.
+    pub fn running(self: &Rc<Self>, collection: u64, what: &str) -> Option<Running> {
+        let what = *PAIRED.iter().find(|kind| what.starts_with(**kind))?;
+        let mut running = self.running.borrow_mut();
+        for (_, other) in running.iter().filter(|(id, _)| *id == collection) {
+            let pair = (what.min(*other), what.max(*other));
+            *self.tally.borrow_mut().pairs.entry(pair).or_default() += 1;
+        }
+        running.push((collection, what));
+        Some(Running { world: self.clone(), collection, what })
     }
 
     pub fn tally(&self) -> Tally {
@@ -253,338 +285,4 @@ impl World {
         }
         tally
     }
-}
-
-impl Life {
-    fn new(world: &Rc<World>, process: Process, platter: &Arc<Platter>) -> Rc<Self> {
-        let machine = sim::machine().expect("within a run");
-        Rc::new(Self {
-            world: world.clone(),
-            process,
-            clock: machine.clock(),
-            alive: Arc::new(AtomicBool::new(true)),
-            platter: RefCell::new(platter.clone()),
-            engine: RefCell::new(None),
-            disturbed: Cell::new(false),
-            replaced: Cell::new(false),
-            recovered: Cell::new(false),
-            done: Cell::new(false),
-        })
-    }
-
-    pub fn bucket(&self) -> Bucket {
-        let machine = sim::machine().expect("within a run");
-        let world = &self.world;
-        let (objects, faults) = (world.objects.clone(), world.faults.clone());
-        let store = SimStore::new(objects, faults, &machine, self.alive.clone());
-        Bucket::over(Arc::new(store), "sim://store")
-    }
-
-    /// Opens the store.
-    pub async fn open(&self) -> Result<Engine, Error> {
-        let faults = self.world.faults.clone();
-        let disk = SimDisk::new(self.platter.borrow().clone(), faults, self.alive.clone());
-        let options = OpenOptions {
-            location: "sim://store".into(),
-            settings: self.world.settings.clone(),
-            create: true,
-        };
-        let local = LocalDb::over(Arc::new(disk))?;
-        let opened = Engine::open_over(options, self.bucket(), local, self.clock.clone()).await;
-        let stale = |e: &Error| match e.kind {
-            ErrorKind::FailedPrecondition => true,
-            // By another writer, which has removed the files since.
-            ErrorKind::Corrupted => {
-                self.world.other_log.get() && e.to_string().contains("if it was dropped")
-            }
-            _ => false,
-        };
-        if opened.as_ref().is_err_and(stale) {
-            self.world.stale_log.set(true);
-        }
-        let engine = opened?;
-        *self.engine.borrow_mut() = Some(engine.clone());
-        self.world.contested.set(false);
-        Ok(engine)
-    }
-
-    pub fn engine(&self) -> Engine {
-        self.engine.borrow().clone().expect("an open store")
-    }
-
-    /// Judges an error that a call gave: a violation unless something explains it.
-    pub fn explain(&self, what: &str, error: &Error) {
-        self.world.count("refused");
-        if self.replaced.get() {
-            return;
-        }
-        let explained = match error.kind {
-            ErrorKind::Busy | ErrorKind::NotFound | ErrorKind::AlreadyExists => true,
-            ErrorKind::Storage => self.world.faults.errors() > 0,
-            ErrorKind::Fenced => {
-                self.disturbed.get() || self.world.contested.get() || self.world.faults.errors() > 0
-            }
-            ErrorKind::FailedPrecondition | ErrorKind::Corrupted => self.world.stale_log.get(),
-            _ => false,
-        };
-        assert!(explained, "{what} failed: {error}");
-    }
-
-    /// Compares everything that was recovered with the model, and decides what was unknown. `lossless`:
-    /// nothing that was acknowledged may be gone.
-    pub async fn recovered(&self, lossless: bool) -> Result<(), Error> {
-        let engine = self.engine();
-        let mut there = BTreeSet::new();
-        for collection in engine.all_collections() {
-            let id = collection.id();
-            there.insert(id);
-            let snapshot = collection.snapshot();
-            let expected = {
-                let mut model = self.world.model.borrow_mut();
-                let known = model.entry(id).or_insert_with(|| {
-                    let name = collection.name();
-                    assert!(
-                        self.world.making.borrow().contains(&name),
-                        "collection {name} ({id}) was never made"
-                    );
-                    Collection { name, ..Default::default() }
-                });
-                if !lossless {
-                    known.acked = known.acked.min(snapshot.timestamp());
-                }
-                let expected = known.expected(&snapshot);
-                known.dropping.clear();
-                known.drop_begun = false;
-                known.unsure = false;
-                known.decide(snapshot.timestamp());
-                let info = snapshot.info();
-                let now: BTreeMap<u64, String> =
-                    info.partitions.iter().map(|p| (p.id, p.name.clone())).collect();
-                let gone: Vec<u64> = known.partitions.keys().copied().collect();
-                known.gone.extend(gone.into_iter().filter(|id| !now.contains_key(id)));
-                known.partitions = now;
-                known.fields = info.schema.fields.iter().skip(4).map(|f| f.name.clone()).collect();
-                expected
-            };
-            check::check(&self.world, &snapshot, &expected).await?;
-            if self.replaced.get() {
-                return Err(Error::fenced("another process looks at it now"));
-            }
-        }
-        let names: BTreeSet<String> = engine.all_collections().iter().map(|c| c.name()).collect();
-        assert_eq!(names.len(), there.len(), "two collections have one name");
-        self.world.model.borrow_mut().retain(|id, collection| {
-            let explained = there.contains(id) || collection.drop_begun || collection.unsure;
-            assert!(explained, "collection {} ({id}) is gone", collection.name);
-            there.contains(id)
-        });
-        Ok(())
-    }
-}
-
-/// How a run ended.
-pub struct Outcome {
-    pub tally: Tally,
-    pub trace: u64,
-    pub polls: u64,
-    /// What was wrong.
-    pub violation: Option<String>,
-    pub events: Vec<String>,
-}
-
-/// Runs a seed.
-pub fn run(seed: u64, plant: Option<&'static str>, keep_events: bool) -> Outcome {
-    let mut state = seed;
-    let mut dice = |n: u64| {
-        state = hash(&[state], b"settings");
-        state % n
-    };
-    let world = Rc::new(World::new(seed, plant, &mut dice));
-    let machine = Machine::new(seed, 1_700_000_000_000, world.clone());
-    if keep_events {
-        machine.keep_events();
-    }
-    let main = supervise(world.clone());
-    let running = machine.clone();
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || running.run(main)));
-    let violation = match ended {
-        Ok(Ok(())) => None,
-        Ok(Err(stuck)) => Some(stuck),
-        Err(panic) => Some(crate::message(panic)),
-    };
-    machine.tell("objects", world.objects.fingerprint());
-    Outcome {
-        tally: world.tally(),
-        trace: machine.trace(),
-        polls: machine.polls(),
-        violation,
-        events: machine.events(),
-    }
-}
-
-/// How a life is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Close,
-    Kill,
-    PowerFailure,
-    Takeover,
-}
-
-async fn supervise(world: Rc<World>) {
-    let mut platter = Arc::new(Platter::default());
-    let lives = 2 + pick(3);
-    let mut lossless = true;
-    let mut process = 0;
-    for at in 0..lives {
-        let end = match pick(20) {
-            0..4 => End::Close,
-            4..11 => End::Kill,
-            11..18 => End::PowerFailure,
-            _ => End::Takeover,
-        };
-        process += 1;
-        let life = Life::new(&world, process, &platter);
-        if end != End::Close && end != End::Takeover {
-            world.doom.replace(doom(process, at == 0));
-        }
-        world.faults.set_on(true);
-        begin(&life, lossless);
-        let mut successor = None;
-        if end == End::Takeover {
-            runtime::sleep(Duration::from_millis(20 + pick(600))).await;
-            successor = Some(take_over(&world, &life, &mut process).await);
-        }
-        wait(&life).await;
-        world.doom.replace(Doom::Never);
-        if end == End::Close && life.engine.borrow().is_some() && !life.died() {
-            close(&life).await;
-        }
-        end_life(&life, end).await;
-        lossless |= life.recovered.get();
-        if end == End::PowerFailure {
-            let lost = platter.power_failed(|n| pick(n as u64 + 1) as usize);
-            world.count_fault("power failure");
-            if lost > 0 {
-                world.count_fault("unsynced changes lost");
-            }
-            lossless &= world.settings.log.durability == Durability::Sync;
-        }
-        if let Some((next, its)) = successor {
-            wait(&next).await;
-            end_life(&next, End::Kill).await;
-            // What the first one had only in its log is left out, and stays out once the next has looked.
-            lossless = next.recovered.get();
-            world.contested.set(true);
-            if pick(3) > 0 {
-                platter = its;
-            } else {
-                // The first one comes back with its old log.
-                lossless = false;
-            }
-        }
-        if world.stale_log.take() {
-            // As the error says: its rows are left out.
-            platter = Arc::default();
-            lossless = false;
-            world.contested.set(true);
-            world.count_fault("log left out");
-        }
-    }
-    world.faults.set_on(false);
-    process += 1;
-    crate::last::last_life(&world, Life::new(&world, process, &platter), lossless).await;
-}
-
-impl Life {
-    pub fn died(&self) -> bool {
-        sim::machine().is_some_and(|machine| machine.has_ended(self.process))
-    }
-}
-
-fn doom(process: Process, first: bool) -> Doom {
-    match pick(10) {
-        0 => Doom::Never,
-        1..5 => Doom::Polls(process, 1 + pick([200, 2_000, 12_000][pick(3) as usize])),
-        _ => {
-            let gate = GATES[pick(GATES.len() as u64) as usize];
-            // Another life has to have left something behind; drops are rare.
-            let once = first && gate.starts_with("open") || gate.starts_with("drop");
-            let again = if once { 1 } else { 1 + pick(4) };
-            Doom::Gate(process, gate, again)
-        }
-    }
-}
-
-/// Starts a process: it opens the store, looks at everything, and works.
-fn begin(life: &Rc<Life>, lossless: bool) {
-    let machine = sim::machine().expect("within a run");
-    let its = life.clone();
-    let work = async move {
-        crate::actors::live(&its, lossless).await;
-        its.done.set(true);
-    };
-    machine.start(life.process, Box::pin(work));
-}
-
-/// Waits until a process has done its work or has ended.
-async fn wait(life: &Rc<Life>) {
-    let mut rounds = 0;
-    while !life.done.get() && !life.died() {
-        runtime::sleep(Duration::from_millis(25)).await;
-        rounds += 1;
-        assert!(rounds < 40_000, "a process does not come to an end in 1,000 s");
-    }
-}
-
-async fn close(life: &Rc<Life>) {
-    life.world.count("close");
-    let engine = life.engine();
-    if let Err(e) = engine.close().await {
-        life.explain("close", &e);
-    }
-}
-
-/// Ends a process; what it had under way is unknown from here on.
-async fn end_life(life: &Rc<Life>, end: End) {
-    if end != End::Close {
-        life.world.count_fault("process ended");
-    }
-    let machine = sim::machine().expect("within a run");
-    machine.end(life.process);
-    life.alive.store(false, Ordering::SeqCst);
-    life.engine.take();
-    sim::give_way().await;
-    for collection in life.world.model.borrow_mut().values_mut() {
-        collection.crash(life.process);
-        if !life.replaced.get() {
-            collection.seen = 0;
-        }
-    }
-    // A process that goes on elsewhere holds the store until its lease runs out.
-    runtime::sleep(Duration::from_millis(pick(50))).await;
-}
-
-/// Pauses a process until its lease has run out, and lets another one with a log of its own take the store.
-async fn take_over(
-    world: &Rc<World>,
-    life: &Rc<Life>,
-    process: &mut Process,
-) -> (Rc<Life>, Arc<Platter>) {
-    let machine = sim::machine().expect("within a run");
-    life.disturbed.set(true);
-    life.replaced.set(true);
-    world.count_fault("second writer");
-    world.other_log.set(true);
-    machine.pause(life.process, Duration::from_millis(15_200 + pick(3_000)));
-    for collection in world.model.borrow_mut().values_mut() {
-        collection.seen = 0;
-    }
-    runtime::sleep(Duration::from_millis(15_100)).await;
-    *process += 1;
-    let platter = Arc::new(Platter::default());
-    let next = Life::new(world, *process, &platter);
-    next.disturbed.set(true);
-    begin(&next, false);
-    (next, platter)
 }

@@ -35,6 +35,8 @@ const USES: [Use; 6] =
 const PROCESS_BYTES: usize = 64 << 20;
 /// The smallest part of the limit that can be used for data.
 const LEAST_PART: usize = 4;
+/// The cache leaves this part of the limit free, for what comes between two looks at the process.
+const MARGIN: usize = 16;
 /// Memory above this share of the limit, in percent, makes new work wait.
 const TIGHT_PERCENT: usize = 97;
 /// How often one that waits looks again even if nothing was given back.
@@ -94,7 +96,7 @@ impl Drop for Reservation {
 impl Budget {
     /// For a process that may use so many bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        let for_data = (limit - limit / 8).saturating_sub(PROCESS_BYTES).max(limit / LEAST_PART);
+        let for_data = (limit - limit / 6).saturating_sub(PROCESS_BYTES).max(limit / LEAST_PART);
         Arc::new(Self {
             limit,
             for_data,
@@ -130,7 +132,8 @@ impl Budget {
         let others = USES.iter().filter(|u| **u != Use::Cache);
         let others: usize = others.map(|u| self.used_bytes(*u)).sum();
         let uncounted = self.uncounted.load(Ordering::Relaxed);
-        self.limit.saturating_sub(others.saturating_add(uncounted)).max(self.for_data / 20)
+        let aim = self.limit - self.limit / MARGIN;
+        aim.saturating_sub(others.saturating_add(uncounted)).max(self.for_data / 20)
     }
 
     /// Says what a use takes, where its owner counts by itself.
@@ -252,7 +255,7 @@ mod tests {
         budget.set(Use::Memtables, 100 * MB);
         assert_eq!(budget.cache_room_bytes(), room - 100 * MB);
         // The process has 300 MB more than was counted and set aside.
-        budget.observe((800 * MB - room) + 400 * MB);
+        budget.observe(budget.limit - budget.for_data + 400 * MB);
         assert_eq!(budget.cache_room_bytes(), room - 400 * MB);
         budget.observe(100 * MB);
         assert!(budget.cache_room_bytes() > room - 400 * MB, "it comes back slowly");

@@ -57,7 +57,7 @@ pub struct LogSettings {
     /// Most bytes that one group commit writes at once. More: fewer syncs under load, longer waits.
     pub group_max_bytes: usize,
     /// Writes are refused and merges wait while a disk of the store has less room, so that neither the log nor
-    /// a flush meets a full one. 0: it is not looked at.
+    /// a flush meets a full one. Of a small disk an eighth is enough. 0: it is not looked at.
     pub min_free_bytes: u64,
     /// Folder of the local log and catalog. Empty: `local` inside a local data folder; a store in a
     /// bucket needs it.

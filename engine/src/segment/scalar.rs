@@ -3,15 +3,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use parking_lot::Mutex;
 
 use super::Segment;
+use crate::core::budget::Use;
 use crate::core::error::Result;
 use crate::core::filter::ColumnView;
 use crate::core::runtime::{self, CpuPools};
 use crate::index::scalar::ScalarIndex;
+
+/// Bytes of a row's place while an index is made: as sorted, and in its posting.
+const PLACE_BYTES: usize = 16;
 
 /// Indexes that are being made, by their keys in the cache.
 #[derive(Debug, Default)]
@@ -95,6 +99,9 @@ impl Segment {
     }
 
     async fn make_scalar(&self, name: String, column: ArrayRef, pools: &CpuPools) -> Result<bool> {
+        // The column, its values in order, and their places before they are packed.
+        let bytes = 2 * column.get_array_memory_size() + PLACE_BYTES * column.len();
+        let _memory = self.files.hold(Use::Builds, bytes);
         let index = pools.maintenance(move || build(&column).map(Arc::new)).await?;
         Ok(self.files.cache.put_index((self.identity.folder.clone(), name), index))
     }

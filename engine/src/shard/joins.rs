@@ -5,12 +5,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::ArrayRef;
 use parking_lot::Mutex;
 
 use super::snapshot::{Snapshot, UnitSource};
-use crate::core::error::Result;
+use crate::core::budget::Use;
+use crate::core::error::{ErrorKind, Result};
 use crate::core::runtime;
 use crate::index::cluster::joined::{Part, Source};
 use crate::index::cluster::{Codebook, Joined};
@@ -29,6 +31,9 @@ const SHARE: usize = 4;
 
 /// Bytes of a joined row beside its codes: five factors, its length, its number and its place.
 const ROW_BYTES: usize = 32;
+
+/// How long joining waits for memory; searches go on without.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The joined codes of a collection's fields.
 #[derive(Debug)]
@@ -121,8 +126,13 @@ impl Joins {
         true
     }
 
-    fn ended(&self, field: &str) {
-        self.attempts.lock().entry(field.to_string()).or_default().running = false;
+    fn ended(&self, field: &str, again: bool) {
+        let mut attempts = self.attempts.lock();
+        let attempt = attempts.entry(field.to_string()).or_default();
+        attempt.running = false;
+        if again {
+            attempt.of = None;
+        }
     }
 }
 
@@ -192,10 +202,11 @@ impl Snapshot {
         (2 * used >= all).then_some(InUse { joined, units })
     }
 
-    /// Rows whose joined codes fit the memory for columns and codes.
+    /// Rows whose joined codes fit the memory for columns and codes, and the making of them that for builds.
     fn most_joined_rows(&self, book: &Codebook) -> usize {
-        let row = book.width + book.fine.coder.nibbles() / 2 + ROW_BYTES;
-        self.inner.joins.files.cache.room_bytes() / row
+        let files = &self.inner.joins.files;
+        let build = files.budget.share_bytes(Use::Builds) / build_bytes(book);
+        build.min(files.cache.room_bytes() / row_bytes(book))
     }
 
     fn start(
@@ -219,6 +230,7 @@ impl Snapshot {
         runtime::spawn(async move {
             let name = work.field.field.name.clone();
             let made = work.join(&members).await;
+            let mut again = false;
             match made {
                 Ok(Some(joined)) => {
                     joins.put(&name, Arc::new(joined));
@@ -226,11 +238,24 @@ impl Snapshot {
                     files.for_each(|(segment, file)| segment.drop_codes(file));
                 }
                 Ok(None) => {}
-                Err(e) => tracing::warn!("the codes of {name} were not joined: {e}"),
+                Err(e) => {
+                    again = e.kind == ErrorKind::Busy;
+                    tracing::warn!("the codes of {name} were not joined: {e}");
+                }
             }
-            joins.ended(&name);
+            joins.ended(&name, again);
         });
     }
+}
+
+/// Bytes of a joined row.
+fn row_bytes(book: &Codebook) -> usize {
+    book.width + book.fine.coder.nibbles() / 2 + ROW_BYTES
+}
+
+/// Bytes that joining takes for a row: its vector, its codes as they were and as they become.
+fn build_bytes(book: &Codebook) -> usize {
+    4 * book.dim + 2 * row_bytes(book)
 }
 
 fn joined_members(joined: &Joined) -> Vec<Member> {
@@ -255,6 +280,9 @@ struct Input {
 
 impl Work {
     async fn join(&self, members: &[Arc<Segment>]) -> Result<Option<Joined>> {
+        let rows: usize = members.iter().map(|s| s.identity.rows).sum();
+        let bytes = rows * build_bytes(&self.field.book);
+        let _memory = self.snapshot.inner.files.reserve(Use::Builds, bytes, PATIENCE).await?;
         let mut inputs = Vec::with_capacity(members.len());
         for segment in members {
             let rows = segment.identity.rows;

@@ -9,6 +9,7 @@ pub mod context;
 mod filtering;
 pub mod flush;
 pub mod in_use;
+mod ipc_check;
 mod joins;
 pub mod maintain;
 pub mod memtable;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::datatypes::SchemaRef;
+use futures::{StreamExt, TryStreamExt};
 use parking_lot::{Mutex, RwLock};
 
 use super::context::StoreContext;
@@ -25,6 +26,9 @@ use crate::segment::keys::SegmentKeys;
 use crate::segment::{CodesFile, Segment, SegmentFile, SegmentIdentity};
 use crate::storage::frame;
 use crate::storage::log::CollectionLog;
+
+/// Segments that are opened at once.
+pub(super) const PARALLEL_READS: usize = 16;
 
 /// One shard of a collection, open for writing.
 #[derive(Debug)]
@@ -106,10 +110,7 @@ impl Shard {
     async fn open_at(context: Arc<StoreContext>, manifest: Manifest) -> Result<Self> {
         let collection_id = manifest.collection_id;
         let place = SegmentPlace::of(&manifest);
-        let mut segments = Vec::with_capacity(manifest.segments.len());
-        for meta in &manifest.segments {
-            segments.push(Arc::new(open_segment(&context, &place, meta).await?));
-        }
+        let segments = open_segments(&context, &place, &manifest.segments).await?;
         let log = CollectionLog::open(context.log.clone(), collection_id, manifest.flushed_ts)?;
         let key_column = manifest.schema.fields.iter().position(|f| f.is_primary).unwrap_or(0);
         let next = next_segment_id(&context, &manifest).await?;
@@ -341,6 +342,16 @@ impl SegmentPlace {
             key_column: manifest.schema.primary().map(|f| f.name.clone()).unwrap_or_default(),
         }
     }
+}
+
+/// Opens segments, several at once: there may be thousands, in a bucket that answers slowly.
+async fn open_segments(
+    context: &StoreContext,
+    place: &SegmentPlace,
+    metas: &[Arc<SegmentMeta>],
+) -> Result<Vec<Arc<Segment>>> {
+    let open: Vec<_> = metas.iter().map(|meta| open_segment(context, place, meta)).collect();
+    futures::stream::iter(open).buffered(PARALLEL_READS).map_ok(Arc::new).try_collect().await
 }
 
 /// Opens a segment that a manifest names, with its published delete set.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::open::{SegmentPlace, Shard, open_segment};
+use super::open::{PARALLEL_READS, SegmentPlace, Shard, open_segment};
+use super::publish::dropped;
 use super::snapshot::{Snapshot, Unit, UnitSource, memtable_units};
 use super::tree::Tree;
 use crate::core::error::{Error, Result, Subject};
@@ -13,9 +14,6 @@ use crate::core::time::{self, Timestamp};
 use crate::lsm::history::{self, AsOf, History};
 use crate::lsm::manifest::{Manifest, NamedSnapshot};
 use crate::segment::{Segment, as_timestamps};
-
-/// Delete sets that are read at once.
-const PARALLEL_READS: usize = 16;
 
 impl Shard {
     /// The rows of a moment of the past, exactly as a snapshot taken then has them.
@@ -27,6 +25,9 @@ impl Shard {
         // What is kept now stays until its segments are held: no garbage is collected meanwhile.
         let _publishing = self.publish_lock.lock().await;
         let (tree, visible) = self.pin();
+        if tree.manifest.dropped {
+            return Err(dropped(&tree.manifest));
+        }
         let (manifest, at) = match when {
             AsOf::Timestamp(ts) => self.at(&tree, visible, *ts).await?,
             AsOf::Version(_) | AsOf::Snapshot(_) => {
@@ -182,6 +183,9 @@ impl Shard {
         // Until the clone is noted, its files must not become garbage.
         let _publishing = self.publish_lock.lock().await;
         let tree = self.tree();
+        if tree.manifest.dropped {
+            return Err(dropped(&tree.manifest));
+        }
         let from = match when {
             None => tree.manifest.clone(),
             Some(when) => self.version(&tree, when).await?,

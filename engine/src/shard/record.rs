@@ -13,6 +13,7 @@ use arrow::ipc::writer::{
 use elanus_proto::disk;
 use prost::Message;
 
+use super::ipc_check;
 use crate::core::error::{Error, Result};
 use crate::core::key::Keys;
 use crate::core::time::Timestamp;
@@ -111,10 +112,12 @@ pub fn decode(
     let message =
         arrow::ipc::root_as_message(message).map_err(|e| bad(format!("its rows: {e}")))?;
     let rows = message.header_as_record_batch().ok_or_else(|| bad("it holds no rows".into()))?;
+    let schema = schema_at(schema_ts)?;
+    ipc_check::check(&rows, &schema, body.len()).map_err(|why| bad(why.into()))?;
     let batch = read_record_batch(
         &Buffer::from(body),
         rows,
-        schema_at(schema_ts)?,
+        schema,
         &HashMap::new(),
         None,
         &message.version(),
@@ -122,7 +125,8 @@ pub fn decode(
     .map_err(|e| bad(format!("its rows: {e}")))?;
     let groups: Vec<(u64, usize)> =
         header.groups.iter().map(|g| (g.partition_id, g.rows as usize)).collect();
-    if groups.iter().map(|(_, rows)| rows).sum::<usize>() != batch.num_rows() {
+    let grouped = groups.iter().try_fold(0usize, |sum, (_, rows)| sum.checked_add(*rows));
+    if grouped != Some(batch.num_rows()) {
         return Err(bad("its partitions do not add up to its rows".into()));
     }
     Ok((Change::Rows { batch, groups }, schema_ts))
@@ -197,5 +201,25 @@ mod tests {
         for cut in [0, 1, 5, 60] {
             assert!(read(&bytes[..cut]).is_err(), "cut {cut}");
         }
+    }
+
+    #[test]
+    fn records_whose_numbers_lie_are_refused() {
+        let fields = vec![FieldSchema::new("id", DataType::Int64).primary()];
+        let schema = CollectionSchema::new(fields).to_arrow();
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![3, 1, 2]));
+        let batch = RecordBatch::try_new(schema.clone(), vec![ids]).unwrap();
+        let bytes = encode(&Change::Rows { batch, groups: vec![(7, 3)] }, 5).unwrap();
+        let lies = [1u64 << 33, u64::MAX, 1 << 63, u64::MAX / 2];
+        let mut refused = 0;
+        // Whatever number of it is wrong: where a buffer begins, how long it is, how many rows there are.
+        for at in 0..bytes.len() - 8 {
+            for lie in lies {
+                let mut bad = bytes.clone();
+                bad[at..at + 8].copy_from_slice(&lie.to_le_bytes());
+                refused += usize::from(decode(&bad, |_| Ok(schema.clone())).is_err());
+            }
+        }
+        assert!(refused > bytes.len());
     }
 }

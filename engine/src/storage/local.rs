@@ -179,3 +179,21 @@ impl Disk for FjallDisk {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_a_dropped_table_do_not_stop_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = LocalDb::open(folder.path()).unwrap();
+        let name = |n: u64| -> Arc<str> { format!("log/{n}/1").into() };
+        let entry = |n| Entry { table: name(n), key: vec![1], value: Some(vec![2]) };
+        (1..=3).for_each(|n| db.open_table(&name(n)).unwrap());
+        db.drop_tables(&[name(2)]).unwrap();
+        db.write(vec![entry(1), entry(2), entry(3), entry(2), entry(1)], Persist::Data).unwrap();
+        assert_eq!(db.get(&name(1), &[1]).unwrap(), Some(vec![2]));
+        assert_eq!(db.get(&name(3), &[1]).unwrap(), Some(vec![2]));
+    }
+}

@@ -11,6 +11,8 @@ use crate::core::runtime::Stopwatch;
 
 /// How long an answer of the operating system holds.
 const HOLDS_MS: u128 = 100;
+/// No more than this part of a disk is wanted free, or a small one could never be written.
+const MOST_PART: u64 = 8;
 
 /// Watches the free space of the local log and, where it is a folder, of the bucket.
 #[derive(Debug, Default)]
@@ -25,6 +27,22 @@ pub struct Space {
 struct Short {
     folder: PathBuf,
     free_bytes: u64,
+    wanted_bytes: u64,
+}
+
+/// What the system tells of a disk.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    free_bytes: u64,
+    total_bytes: u64,
+}
+
+impl Room {
+    /// How much of it is wanted free, where that is more than there is.
+    fn lacks(self, least_bytes: u64) -> Option<u64> {
+        let wanted = least_bytes.min(self.total_bytes / MOST_PART);
+        (self.free_bytes < wanted).then_some(wanted)
+    }
 }
 
 impl Space {
@@ -46,7 +64,7 @@ impl Space {
                  log.min_free_bytes); reads go on, and writes when there is room again",
                 short.folder.display(),
                 short.free_bytes,
-                self.least_bytes
+                short.wanted_bytes
             ),
         ))
     }
@@ -62,23 +80,27 @@ impl Space {
             return short.clone();
         }
         let short = self.folders.iter().find_map(|folder| {
-            let free_bytes = free_bytes(folder)?;
-            (free_bytes < self.least_bytes).then(|| Short { folder: folder.clone(), free_bytes })
+            let room = room(folder)?;
+            let wanted_bytes = room.lacks(self.least_bytes)?;
+            Some(Short { folder: folder.clone(), free_bytes: room.free_bytes, wanted_bytes })
         });
         *newest = Some((Stopwatch::start(), short.clone()));
         short
     }
 }
 
-/// Free bytes of the disk that holds a folder; none where the system does not tell.
+/// Room on the disk that holds a folder; none where the system does not tell.
 #[cfg(unix)]
-fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+fn room(folder: &std::path::Path) -> Option<Room> {
     let found = rustix::fs::statvfs(folder).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
+    Some(Room {
+        free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+        total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+    })
 }
 
 #[cfg(not(unix))]
-fn free_bytes(_folder: &std::path::Path) -> Option<u64> {
+fn room(_folder: &std::path::Path) -> Option<Room> {
     None
 }
 
@@ -93,8 +115,21 @@ mod tests {
         assert!(Space::new(here.clone(), 1).check().is_ok());
         assert!(Space::new(here.clone(), 0).check().is_ok());
         assert!(Space::default().check().is_ok());
-        let error = Space::new(here, u64::MAX).check().unwrap_err();
+        let short = Short { folder: here[0].clone(), free_bytes: 1, wanted_bytes: 2 };
+        let space = Space::new(here, u64::MAX);
+        *space.newest.lock() = Some((Stopwatch::start(), Some(short)));
+        let error = space.check().unwrap_err();
         assert_eq!(error.kind, ErrorKind::LimitExceeded);
         assert!(error.message().contains("log.min_free_bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_small_disk_can_be_written() {
+        const MB: u64 = 1 << 20;
+        let room = |free_bytes, total_bytes| Room { free_bytes, total_bytes };
+        assert_eq!(room(200 * MB, 400 * MB).lacks(256 * MB), None);
+        assert_eq!(room(49 * MB, 400 * MB).lacks(256 * MB), Some(50 * MB));
+        assert_eq!(room(200 * MB, 4_000 * MB).lacks(256 * MB), Some(256 * MB));
+        assert_eq!(room(0, 400 * MB).lacks(0), None);
     }
 }

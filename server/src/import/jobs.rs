@@ -93,16 +93,17 @@ impl Jobs {
             }
             Err(failure) => Err(failure),
         };
-        self.change(id, |job| match ended {
+        let Some(mut job) = self.job(id) else { return };
+        match ended {
             Ok(()) => (job.stage, job.progress) = (Stage::Done, 100),
             Err(failure) => job.stage = Stage::Failed(failure.reason),
-        });
-        if let Some(job) = self.job(id) {
-            tracing::info!(id, collection = collection.name(), rows = job.rows, stage = ?job.stage, "import ended");
-            if let Err(error) = self.save(&job).await {
-                tracing::error!(%error, id, "the end of an import cannot be written down");
-            }
         }
+        tracing::info!(id, collection = collection.name(), rows = job.rows, stage = ?job.stage, "import ended");
+        // Who is told of the end may rely on hearing it again after a restart.
+        if let Err(error) = self.save(&job).await {
+            tracing::error!(%error, id, "the end of an import cannot be written down");
+        }
+        self.change(id, |known| *known = job);
     }
 
     fn change(&self, id: u64, change: impl FnOnce(&mut Job)) {

@@ -302,8 +302,8 @@ fn filters() -> Vec<Case> {
         (
             "a function of text search",
             find("text_match(name, \"x\")"),
-            UNSUPPORTED,
-            "text_match is not supported",
+            INVALID,
+            "field \"name\" does not enable match",
         ),
         ("a template without value", find("n == {x}"), INVALID, "x"),
         ("division by nothing", find("n / 0 == 1"), INVALID, "division or modulus by zero"),

@@ -268,10 +268,10 @@ fn fields() -> Vec<Case> {
             "field x",
         ),
         (
-            "sparse vectors",
-            and(field("x", DataType::SparseFloatVector, &[])),
+            "arrays of vectors",
+            and(field("x", DataType::ArrayOfVector, &[])),
             UNSUPPORTED,
-            "field x is of type SparseFloatVector",
+            "field x is of type ArrayOfVector",
         ),
         (
             "a default of another type",

@@ -38,7 +38,7 @@ fn rows() -> Vec<Case> {
         ("dim below zero", one(v(-4, &[0.5; 4])), INVALID, "is not equal to schema dim (4)"),
         ("vector data cut", one(v(4, &[0.5; 3])), INVALID, "should divide the dim(4)"),
         ("vectors of too many rows", one(v(4, &[0.5; 8])), INVALID, "num_rows (2) of field (v)"),
-        ("no vector data", one(v(4, &[])), INVALID, "num_rows (0) of field (v)"),
+        ("no vector data", one(v(4, &[])), INVALID, "array type mismatch"),
         ("NaN in a vector", one(v(4, &[0.0, f32::NAN, 0.0, 0.0])), INVALID, nan),
         (
             "infinity in a vector",

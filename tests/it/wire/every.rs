@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use elanus_proto::guards::METHODS;
+use elanus_proto::schema::{CollectionSchema, DataType, FieldSchema, FunctionSchema, FunctionType};
 use elanus_proto::service::*;
 use prost::Message;
 use tonic::Code;
@@ -11,13 +12,10 @@ use super::raw::Raw;
 use super::requests::prepare;
 use super::story;
 use crate::harness;
-use crate::served::Served;
+use crate::served::{Served, creation, field};
 
 /// Answered with code 10 and words of what is not supported.
 pub const REFUSED: &[&str] = &[
-    "AddCollectionFunction",
-    "AlterCollectionFunction",
-    "DropCollectionFunction",
     "AddCollectionStructField",
     "Prewarm",
     "DescribePrewarmTask",
@@ -36,7 +34,6 @@ pub const REFUSED: &[&str] = &[
     "GetReplicateConfiguration",
     "BackupRBAC",
     "RestoreRBAC",
-    "RunAnalyzer",
     "ComputePhraseMatchSlop",
     "AddFileResource",
     "RemoveFileResource",
@@ -106,6 +103,31 @@ const NO_QUESTION: &[&str] = &[
     "DescribeDatabase",
 ];
 
+/// A collection with a function.
+fn tongues() -> CreateCollectionRequest {
+    let analyzed = [("max_length", "100"), ("enable_analyzer", "true")];
+    let schema = CollectionSchema {
+        name: "tongues".into(),
+        fields: vec![
+            FieldSchema { is_primary_key: true, ..field("id", DataType::Int64, &[]) },
+            field("words", DataType::VarChar, &analyzed),
+            FieldSchema {
+                is_function_output: true,
+                ..field("sparse", DataType::SparseFloatVector, &[])
+            },
+        ],
+        functions: vec![FunctionSchema {
+            name: "text".into(),
+            r#type: FunctionType::Bm25.into(),
+            input_field_names: vec!["words".into()],
+            output_field_names: vec!["sparse".into()],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    CreateCollectionRequest { schema: schema.encode_to_vec(), ..creation("tongues", vec![], false) }
+}
+
 /// What one node can never do, whatever is asked: requests that another server would follow.
 fn never() -> Vec<(&'static str, Vec<u8>, i32)> {
     let default = "__default_resource_group".to_string();
@@ -127,7 +149,31 @@ fn never() -> Vec<(&'static str, Vec<u8>, i32)> {
         num_replica: 1,
         ..Default::default()
     };
+    let text = FunctionSchema {
+        name: "text".into(),
+        r#type: FunctionType::Bm25.into(),
+        ..Default::default()
+    };
+    let add = AddCollectionFunctionRequest {
+        collection_name: "tongues".into(),
+        function_schema: Some(text.clone()),
+        ..Default::default()
+    };
+    let alter = AlterCollectionFunctionRequest {
+        collection_name: "tongues".into(),
+        function_name: "text".into(),
+        function_schema: Some(text),
+        ..Default::default()
+    };
+    let drop = DropCollectionFunctionRequest {
+        collection_name: "tongues".into(),
+        function_name: "text".into(),
+        ..Default::default()
+    };
     vec![
+        ("AddCollectionFunction", add.encode_to_vec(), 1100),
+        ("AlterCollectionFunction", alter.encode_to_vec(), 1100),
+        ("DropCollectionFunction", drop.encode_to_vec(), 1100),
         ("LoadBalance", balance.encode_to_vec(), 1100),
         ("TransferNode", node.encode_to_vec(), 10),
         ("TransferReplica", replica.encode_to_vec(), 304),
@@ -179,6 +225,8 @@ async fn what_one_node_cannot_do_never_succeeds() {
     let group = CreateResourceGroupRequest { resource_group: "other".into(), ..Default::default() };
     let made = raw.call("CreateResourceGroup", group.encode_to_vec()).await.expect("an answer");
     assert_eq!(made.status.code, 0, "{:?}", made.status);
+    let made = raw.call("CreateCollection", tongues().encode_to_vec()).await.expect("an answer");
+    assert_eq!(made.status.code, 0, "{:?}", made.status);
     for (method, request, code) in never() {
         let answer = raw.call(method, request).await.expect("an answer");
         assert_eq!(answer.status.code, code, "{method}: {:?}", answer.status);
@@ -187,9 +235,15 @@ async fn what_one_node_cannot_do_never_succeeds() {
     served.stop().await;
 }
 
-/// Tells of the server, not of what lies in it.
-const OF_THE_SERVER: &[&str] =
-    &["AllocTimestamp", "CheckHealth", "Connect", "GetComponentStates", "GetVersion"];
+/// Tells of the server, or of a text that the question brings, not of what lies in it.
+const OF_THE_SERVER: &[&str] = &[
+    "AllocTimestamp",
+    "CheckHealth",
+    "Connect",
+    "GetComponentStates",
+    "GetVersion",
+    "RunAnalyzer",
+];
 
 /// Each call that changes something shows in another, and each that tells something has told a change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -332,6 +332,7 @@ impl Machine {
         self.director.noted(self.current.get().0, what, value);
     }
 
+    #[cfg(debug_assertions)]
     pub(super) fn planted(&self, mistake: &'static str) -> bool {
         self.director.planted(mistake)
     }
