@@ -117,9 +117,12 @@ impl Budget {
         self.limit
     }
 
-    /// The most that a use may take.
+    /// The most that a use may take now: less where the process itself has more than was set aside for it.
     pub fn share_bytes(&self, what: Use) -> usize {
-        self.for_data / 100 * what.percent()
+        let aside = self.limit - self.for_data;
+        let more = self.uncounted.load(Ordering::Relaxed).saturating_sub(aside);
+        let left = self.for_data.saturating_sub(more).max(self.for_data / 2);
+        left / 100 * what.percent()
     }
 
     /// What a use takes now.
@@ -246,6 +249,17 @@ mod tests {
         assert!(budget.reserve(Use::Scans, MB, Duration::ZERO).await.is_err());
         drop(alone);
         assert_eq!(budget.used_bytes(Use::Scans), 0);
+    }
+
+    #[test]
+    fn shares_shrink_when_the_process_itself_has_more() {
+        let budget = Budget::new(800 * MB);
+        let share = budget.share_bytes(Use::Scans);
+        budget.observe(budget.limit - budget.for_data + 100 * MB);
+        assert!(budget.share_bytes(Use::Scans) < share - 15 * MB);
+        // Half of it stays in any case, or nothing would ever be given back.
+        budget.observe(budget.limit * 2);
+        assert!(budget.share_bytes(Use::Scans) >= share / 2 - MB);
     }
 
     #[test]
