@@ -311,7 +311,7 @@ fn a_late_version_does_not_bring_a_dropped_collection_back() {
             seconds(1).await;
             engine.collect_dropped().await.expect("garbage");
             // A write that the first one had under way arrives.
-            commit::publish(&bucket, &head, &late).await.expect("nothing keeps it away");
+            commit::publish(&second.bucket(), &head, &late).await.expect("nothing keeps it away");
             kill(&second);
             seconds(20).await;
             let third = Life::new(&world, 3, &Arc::default());
