@@ -9,21 +9,24 @@ pub(super) fn check(
     schema: &Schema,
     body: usize,
 ) -> std::result::Result<(), &'static str> {
-    let wanted = schema.fields().iter().map(|f| parts(f.data_type()));
-    let (nodes, buffers) = wanted.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    if rows.nodes().map_or(0, |n| n.len()) < nodes
-        || rows.buffers().map_or(0, |b| b.len()) < buffers
-    {
+    let (mut nodes, mut widths) = (0, Vec::new());
+    schema.fields().iter().for_each(|f| parts(f.data_type(), &mut nodes, &mut widths));
+    let buffers = rows.buffers().map_or(0, |b| b.len());
+    if rows.nodes().map_or(0, |n| n.len()) < nodes || buffers < widths.len() {
         return Err("it lacks columns");
     }
     if rows.variadicBufferCounts().is_some_and(|counts| !counts.is_empty()) {
         return Err("it has columns of another kind");
     }
-    for buffer in rows.buffers().iter().flatten() {
+    for (at, buffer) in rows.buffers().into_iter().flatten().enumerate() {
         let (from, len) = (usize::try_from(buffer.offset()), usize::try_from(buffer.length()));
         let end = from.ok().zip(len.ok()).and_then(|(from, len)| from.checked_add(len));
         if end.is_none_or(|end| end > body) {
             return Err("a buffer lies outside of it");
+        }
+        let width = widths.get(at).copied().unwrap_or(1);
+        if len.is_ok_and(|len| len % width != 0) {
+            return Err("a buffer ends within a value");
         }
     }
     let counts = rows.nodes().into_iter().flatten().map(|n| (n.length(), n.null_count()));
@@ -36,21 +39,29 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Nodes and buffers of a column.
-fn parts(data_type: &DataType) -> (usize, usize) {
-    let with = |own: usize, item: &DataType| {
-        let (nodes, buffers) = parts(item);
-        (1 + nodes, own + buffers)
-    };
+/// Counts the nodes of a column and adds the width of a value of each of its buffers, the first of which are bits.
+fn parts(data_type: &DataType, nodes: &mut usize, widths: &mut Vec<usize>) {
+    *nodes += 1;
     match data_type {
-        DataType::Null => (1, 0),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => (1, 3),
-        DataType::List(item) | DataType::LargeList(item) => with(2, item.data_type()),
-        DataType::FixedSizeList(item, _) => with(1, item.data_type()),
-        DataType::Struct(fields) => fields
-            .iter()
-            .map(|f| parts(f.data_type()))
-            .fold((1, 1), |sum, one| (sum.0 + one.0, sum.1 + one.1)),
-        _ => (1, 2),
+        DataType::Null => {}
+        DataType::Utf8 | DataType::Binary => widths.extend([1, 4, 1]),
+        DataType::LargeUtf8 | DataType::LargeBinary => widths.extend([1, 8, 1]),
+        DataType::List(item) => {
+            widths.extend([1, 4]);
+            parts(item.data_type(), nodes, widths);
+        }
+        DataType::LargeList(item) => {
+            widths.extend([1, 8]);
+            parts(item.data_type(), nodes, widths);
+        }
+        DataType::FixedSizeList(item, _) => {
+            widths.push(1);
+            parts(item.data_type(), nodes, widths);
+        }
+        DataType::Struct(fields) => {
+            widths.push(1);
+            fields.iter().for_each(|f| parts(f.data_type(), nodes, widths));
+        }
+        other => widths.extend([1, other.primitive_width().unwrap_or(1)]),
     }
 }
