@@ -81,123 +81,151 @@ async fn open_apart(life: &Rc<Life>) {
 
 #[test]
 fn a_writer_that_was_replaced_does_not_renew_its_lease() {
-    scene(1, |_| {}, |world| async move {
-        let first = Life::new(&world, 1, &Arc::new(Platter::default()));
-        open_apart(&first).await;
-        let collection = make(&first, "c").await;
-        sim::machine().expect("within a scene").pause(1, Duration::from_secs(40));
-        seconds(16).await;
-        let second = Life::new(&world, 2, &Arc::new(Platter::default()));
-        open_apart(&second).await;
-        // Its renewals remove the lease files that stood in the way of the first one.
-        first.clock.jump(-60_000);
-        seconds(35).await;
-        let refused = collection.insert(rows(0..1, 0)).await.expect_err("it has been replaced");
-        assert_eq!(refused.kind, ErrorKind::Fenced);
-    });
+    scene(
+        1,
+        |_| {},
+        |world| async move {
+            let first = Life::new(&world, 1, &Arc::new(Platter::default()));
+            open_apart(&first).await;
+            let collection = make(&first, "c").await;
+            sim::machine().expect("within a scene").pause(1, Duration::from_secs(40));
+            seconds(16).await;
+            let second = Life::new(&world, 2, &Arc::new(Platter::default()));
+            open_apart(&second).await;
+            // Its renewals remove the lease files that stood in the way of the first one.
+            first.clock.jump(-60_000);
+            seconds(35).await;
+            let refused = collection.insert(rows(0..1, 0)).await.expect_err("it has been replaced");
+            assert_eq!(refused.kind, ErrorKind::Fenced);
+        },
+    );
 }
 
 #[test]
 fn a_collection_that_a_replaced_writer_made_late_is_dropped() {
-    scene(1, |_| {}, |world| async move {
-        let platter = Arc::new(Platter::default());
-        let life = Life::new(&world, 1, &platter);
-        life.open().await.expect("an open store");
-        let made = make(&life, "c").await.id();
-        let head = commit::head(&life.bucket(), made).await.expect("read").expect("a version");
-        let late = Manifest { collection_id: 7, epoch: 0, writer: "gone".into(), ..head };
-        commit::create(&life.bucket(), &late).await.expect("nothing keeps it away");
-        kill(&life);
-        for (process, platter) in [(2, platter), (3, Arc::default())] {
-            seconds(20).await;
-            let life = Life::new(&world, process, &platter);
-            let engine = life.open().await.expect("an open store");
-            let found: Vec<u64> = engine.all_collections().iter().map(Collection::id).collect();
-            assert_eq!(found, [made]);
+    scene(
+        1,
+        |_| {},
+        |world| async move {
+            let platter = Arc::new(Platter::default());
+            let life = Life::new(&world, 1, &platter);
+            life.open().await.expect("an open store");
+            let made = make(&life, "c").await.id();
+            let head = commit::head(&life.bucket(), made).await.expect("read").expect("a version");
+            let late = Manifest { collection_id: 7, epoch: 0, writer: "gone".into(), ..head };
+            commit::create(&life.bucket(), &late).await.expect("nothing keeps it away");
             kill(&life);
-        }
-    });
+            for (process, platter) in [(2, platter), (3, Arc::default())] {
+                seconds(20).await;
+                let life = Life::new(&world, process, &platter);
+                let engine = life.open().await.expect("an open store");
+                let found: Vec<u64> = engine.all_collections().iter().map(Collection::id).collect();
+                assert_eq!(found, [made]);
+                kill(&life);
+            }
+        },
+    );
 }
 
 #[test]
 fn a_creation_that_failed_does_not_come_back() {
-    scene(5, |world| world.faults = always(1_000), |world| async move {
-        let platter = Arc::new(Platter::default());
-        let life = Life::new(&world, 1, &platter);
-        let engine = life.open().await.expect("an open store");
-        for n in 0..20 {
-            world.faults.set_on(true);
-            let new = NewCollection::new(format!("c{n}"), schema(false));
-            engine.create_collection("default", new).await.expect_err("the store fails");
-            world.faults.set_on(false);
-            let collection = make(&life, &format!("c{n}")).await;
-            collection.insert(rows(0..1, n)).await.expect("a write");
-        }
-        kill(&life);
-        let life = Life::new(&world, 2, &platter);
-        let engine = life.open().await.expect("an open store");
-        assert_eq!(engine.all_collections().len(), 20);
-        for collection in engine.all_collections() {
-            assert_eq!(count(&collection).await, 1, "{}", collection.name());
-        }
-    });
+    scene(
+        5,
+        |world| world.faults = always(1_000),
+        |world| async move {
+            let platter = Arc::new(Platter::default());
+            let life = Life::new(&world, 1, &platter);
+            let engine = life.open().await.expect("an open store");
+            for n in 0..20 {
+                world.faults.set_on(true);
+                let new = NewCollection::new(format!("c{n}"), schema(false));
+                engine.create_collection("default", new).await.expect_err("the store fails");
+                world.faults.set_on(false);
+                let collection = make(&life, &format!("c{n}")).await;
+                collection.insert(rows(0..1, n)).await.expect("a write");
+            }
+            kill(&life);
+            let life = Life::new(&world, 2, &platter);
+            let engine = life.open().await.expect("an open store");
+            assert_eq!(engine.all_collections().len(), 20);
+            for collection in engine.all_collections() {
+                assert_eq!(count(&collection).await, 1, "{}", collection.name());
+            }
+        },
+    );
 }
 
 #[test]
 fn who_holds_a_dropped_collection_never_reads_half_of_it() {
-    scene(1, |_| {}, |world| async move {
-        let life = Life::new(&world, 1, &Arc::default());
-        let engine = life.open().await.expect("an open store");
-        let collection = make(&life, "c").await;
-        collection.insert(rows(0..5, 0)).await.expect("a write");
-        collection.flush().await.expect("a flush");
-        collection.insert(rows(5..7, 0)).await.expect("a write");
-        engine.drop_collection("default", "c").await.expect("a drop");
-        assert_eq!(count(&collection).await, 7);
-        let version = AsOf::Version(collection.stats().version);
-        for when in [AsOf::Timestamp(collection.snapshot().timestamp()), version] {
-            let refused = collection.as_of(&when).await.err().expect("it has no past any more");
-            assert_eq!(refused.kind, ErrorKind::NotFound, "{when:?}");
-        }
-    });
+    scene(
+        1,
+        |_| {},
+        |world| async move {
+            let life = Life::new(&world, 1, &Arc::default());
+            let engine = life.open().await.expect("an open store");
+            let collection = make(&life, "c").await;
+            collection.insert(rows(0..5, 0)).await.expect("a write");
+            collection.flush().await.expect("a flush");
+            collection.insert(rows(5..7, 0)).await.expect("a write");
+            engine.drop_collection("default", "c").await.expect("a drop");
+            assert_eq!(count(&collection).await, 7);
+            let version = AsOf::Version(collection.stats().version);
+            for when in [AsOf::Timestamp(collection.snapshot().timestamp()), version] {
+                let refused = collection.as_of(&when).await.err().expect("it has no past any more");
+                assert_eq!(refused.kind, ErrorKind::NotFound, "{when:?}");
+            }
+        },
+    );
 }
 
 #[test]
 fn a_drop_that_the_local_disk_stopped_can_be_tried_again() {
-    scene(1, |_| {}, |world| async move {
-        let life = Life::new(&world, 1, &Arc::default());
-        let engine = life.open().await.expect("an open store");
-        make(&life, "c").await;
-        world.faults.set_on(true);
-        world.faults.set_disk_full(true);
-        engine.drop_collection("default", "c").await.expect_err("the catalog cannot be written");
-        world.faults.set_on(false);
-        engine.drop_collection("default", "c").await.expect("a drop");
-        make(&life, "c").await;
-        assert_eq!(engine.all_collections().len(), 1);
-    });
+    scene(
+        1,
+        |_| {},
+        |world| async move {
+            let life = Life::new(&world, 1, &Arc::default());
+            let engine = life.open().await.expect("an open store");
+            make(&life, "c").await;
+            world.faults.set_on(true);
+            world.faults.set_disk_full(true);
+            engine
+                .drop_collection("default", "c")
+                .await
+                .expect_err("the catalog cannot be written");
+            world.faults.set_on(false);
+            engine.drop_collection("default", "c").await.expect("a drop");
+            make(&life, "c").await;
+            assert_eq!(engine.all_collections().len(), 1);
+        },
+    );
 }
 
 #[test]
 fn a_delete_by_filter_meets_writes_whose_callers_went_away() {
     for polls in 0..12 {
-        scene(polls, |_| {}, move |world| async move {
-            let life = Life::new(&world, 1, &Arc::default());
-            life.open().await.expect("an open store");
-            let collection = make(&life, "c").await;
-            let mut call = Box::pin(collection.insert(rows(0..3, 0)));
-            for _ in 0..=polls {
-                if futures::poll!(call.as_mut()).is_ready() {
-                    break;
+        scene(
+            polls,
+            |_| {},
+            move |world| async move {
+                let life = Life::new(&world, 1, &Arc::default());
+                life.open().await.expect("an open store");
+                let collection = make(&life, "c").await;
+                let mut call = Box::pin(collection.insert(rows(0..3, 0)));
+                for _ in 0..=polls {
+                    if futures::poll!(call.as_mut()).is_ready() {
+                        break;
+                    }
+                    sim::give_way().await;
                 }
-                sim::give_way().await;
-            }
-            drop(call);
-            let all = Test::Modulo(1, 0).filter();
-            let deleted = collection.delete_where(all, &PartitionSet::All).await.expect("a delete");
-            seconds(1).await;
-            assert_eq!(count(&collection).await, 0, "{polls} polls, {} deleted", deleted.count);
-        });
+                drop(call);
+                let all = Test::Modulo(1, 0).filter();
+                let deleted =
+                    collection.delete_where(all, &PartitionSet::All).await.expect("a delete");
+                seconds(1).await;
+                assert_eq!(count(&collection).await, 0, "{polls} polls, {} deleted", deleted.count);
+            },
+        );
     }
 }
 
@@ -226,60 +254,69 @@ fn a_merge_obeys_no_delete_that_only_the_log_holds() {
 #[test]
 fn garbage_collection_leaves_a_collection_alone_that_is_being_dropped() {
     for seed in 0..40 {
-        scene(seed, |_| {}, |world| async move {
-            let machine = sim::machine().expect("within a scene");
-            let platter = Arc::new(Platter::default());
-            let life = Life::new(&world, 1, &platter);
-            open_apart(&life).await;
-            let collection = make(&life, "c").await;
-            collection.insert(rows(0..3, 0)).await.expect("a write");
-            collection.flush().await.expect("a flush");
-            world.doom.replace(Doom::Gate(1, "drop.manifest", 1));
-            let engine = life.engine();
-            let drop_it = async move { engine.drop_collection("default", "c").await.map(drop) };
-            let collect = async move { collection.collect_garbage().await.map(drop) };
-            for work in [
-                Box::pin(drop_it) as std::pin::Pin<Box<dyn Future<Output = Result<(), _>>>>,
-                Box::pin(collect),
-            ] {
-                machine.start(1, Box::pin(async move { work.await.unwrap_or_default() }));
-            }
-            seconds(5).await;
-            assert!(life.died(), "it ends between the manifest and the catalog");
-            kill(&life);
-            let life = Life::new(&world, 2, &platter);
-            let engine = life.open().await.expect("the catalog names a collection that is there");
-            assert!(engine.all_collections().is_empty());
-        });
+        scene(
+            seed,
+            |_| {},
+            |world| async move {
+                let machine = sim::machine().expect("within a scene");
+                let platter = Arc::new(Platter::default());
+                let life = Life::new(&world, 1, &platter);
+                open_apart(&life).await;
+                let collection = make(&life, "c").await;
+                collection.insert(rows(0..3, 0)).await.expect("a write");
+                collection.flush().await.expect("a flush");
+                world.doom.replace(Doom::Gate(1, "drop.manifest", 1));
+                let engine = life.engine();
+                let drop_it = async move { engine.drop_collection("default", "c").await.map(drop) };
+                let collect = async move { collection.collect_garbage().await.map(drop) };
+                for work in [
+                    Box::pin(drop_it) as std::pin::Pin<Box<dyn Future<Output = Result<(), _>>>>,
+                    Box::pin(collect),
+                ] {
+                    machine.start(1, Box::pin(async move { work.await.unwrap_or_default() }));
+                }
+                seconds(5).await;
+                assert!(life.died(), "it ends between the manifest and the catalog");
+                kill(&life);
+                let life = Life::new(&world, 2, &platter);
+                let engine =
+                    life.open().await.expect("the catalog names a collection that is there");
+                assert!(engine.all_collections().is_empty());
+            },
+        );
     }
 }
 
 #[test]
 fn a_late_version_does_not_bring_a_dropped_collection_back() {
-    scene(1, |_| {}, |world| async move {
-        let platter = Arc::new(Platter::default());
-        let life = Life::new(&world, 1, &platter);
-        life.open().await.expect("an open store");
-        let collection = make(&life, "c").await;
-        collection.insert(rows(0..3, 0)).await.expect("a write");
-        collection.flush().await.expect("a flush");
-        let id = collection.id();
-        let bucket = life.bucket();
-        let head = commit::head(&bucket, id).await.expect("read").expect("a version");
-        let late = Manifest { version: head.version + 1, ..head.clone() };
-        kill(&life);
-        seconds(20).await;
-        let second = Life::new(&world, 2, &Arc::default());
-        let engine = second.open().await.expect("an open store");
-        engine.drop_collection("default", "c").await.expect("a drop");
-        seconds(1).await;
-        engine.collect_dropped().await.expect("garbage");
-        // A write that the first one had under way arrives.
-        commit::publish(&bucket, &head, &late).await.expect("nothing keeps it away");
-        kill(&second);
-        seconds(20).await;
-        let third = Life::new(&world, 3, &Arc::default());
-        let engine = third.open().await.expect("an open store");
-        assert!(engine.all_collections().is_empty());
-    });
+    scene(
+        1,
+        |_| {},
+        |world| async move {
+            let platter = Arc::new(Platter::default());
+            let life = Life::new(&world, 1, &platter);
+            life.open().await.expect("an open store");
+            let collection = make(&life, "c").await;
+            collection.insert(rows(0..3, 0)).await.expect("a write");
+            collection.flush().await.expect("a flush");
+            let id = collection.id();
+            let bucket = life.bucket();
+            let head = commit::head(&bucket, id).await.expect("read").expect("a version");
+            let late = Manifest { version: head.version + 1, ..head.clone() };
+            kill(&life);
+            seconds(20).await;
+            let second = Life::new(&world, 2, &Arc::default());
+            let engine = second.open().await.expect("an open store");
+            engine.drop_collection("default", "c").await.expect("a drop");
+            seconds(1).await;
+            engine.collect_dropped().await.expect("garbage");
+            // A write that the first one had under way arrives.
+            commit::publish(&bucket, &head, &late).await.expect("nothing keeps it away");
+            kill(&second);
+            seconds(20).await;
+            let third = Life::new(&world, 3, &Arc::default());
+            let engine = third.open().await.expect("an open store");
+            assert!(engine.all_collections().is_empty());
+        },
+    );
 }
