@@ -153,6 +153,7 @@ impl Life {
         }
         let names: BTreeSet<String> = engine.all_collections().iter().map(|c| c.name()).collect();
         assert_eq!(names.len(), there.len(), "two collections have one name");
+        self.world.looked.set(self.process);
         let dropping = std::mem::take(&mut *self.world.dropping.borrow_mut());
         self.world.model.borrow_mut().retain(|id, collection| {
             let dropping = dropping.get(&collection.name).is_some_and(|calls| *calls > 0);

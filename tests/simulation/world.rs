@@ -73,6 +73,8 @@ pub struct World {
     pub contested: Cell<bool>,
     /// More than one log was used.
     pub other_log: Cell<bool>,
+    /// The newest process that has looked at everything.
+    pub looked: Cell<u64>,
     /// A log was refused because the store was written through another one since.
     pub stale_log: Cell<bool>,
 }
@@ -242,6 +244,7 @@ impl World {
             doom: RefCell::default(),
             contested: Cell::new(false),
             stale_log: Cell::new(false),
+            looked: Cell::new(0),
             other_log: Cell::new(false),
         }
     }

@@ -10,7 +10,7 @@ use elanus_engine::core::schema::DataType;
 
 use crate::actors::Actor;
 use crate::check::vector;
-use crate::model::Change;
+use crate::model::{Change, Fate};
 use crate::rows::{Row, columns, from_batch, to_batch};
 use crate::world::pick;
 
@@ -38,6 +38,10 @@ impl Actor {
             let at = model.begin(who, change);
             if !counts {
                 model.ops[at].after = 0;
+            }
+            if self.life.world.looked.get() > self.life.process {
+                // Another process has claimed everything: what this one's log holds is refused for ever.
+                model.ops[at].fate = Fate::Gone;
             }
             at
         })
