@@ -70,15 +70,9 @@ pub const REFUSED: &[&str] = &[
 
 /// Answered with gRPC's own code: they have no place for a status, or clients fall back on another call
 /// only then.
-pub const ABSENT: &[&str] = &[
-    "AlterCollectionSchema",
-    "Dummy",
-    "GetReplicateInfo",
-    "CreateReplicateStream",
-    "DumpMessages",
-];
+pub const ABSENT: &[&str] = &["Dummy", "GetReplicateInfo", "CreateReplicateStream", "DumpMessages"];
 
-/// An empty request means something to these; a user who is not there may be deleted.
+/// An empty request means something to these; a user who is not there may be deleted, and no text has no words.
 const NO_QUESTION: &[&str] = &[
     "AllocTimestamp",
     "BatchDescribeCollection",
@@ -101,6 +95,7 @@ const NO_QUESTION: &[&str] = &[
     "SelectUser",
     "ShowCollections",
     "DescribeDatabase",
+    "RunAnalyzer",
 ];
 
 /// A collection with a function.

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use elanus_proto::milvus::proto::rg::{ResourceGroupConfig, ResourceGroupLimit};
 use elanus_proto::schema::{DataType, FieldSchema};
+use elanus_proto::service::alter_collection_schema_request::{
+    Action, AddRequest, DropRequest, FieldInfo, action::Op, drop_request::Identifier,
+};
 use elanus_proto::service::*;
 use prost::Message;
 
@@ -101,10 +104,20 @@ fn describe() -> Vec<u8> {
     ask!(DescribeCollectionRequest { collection_name: NAME })
 }
 
+fn schema_change(op: Op) -> Vec<u8> {
+    let request = AlterCollectionSchemaRequest {
+        collection_name: NAME.into(),
+        action: Some(Action { op: Some(op) }),
+        ..Default::default()
+    };
+    request.encode_to_vec()
+}
+
 fn collections() -> Vec<Step> {
     let added = FieldSchema { nullable: true, ..field("added", DataType::Int64, &[]) };
     let ttl = pairs(&[("collection.ttl.seconds", "86400")]);
     let longer = pairs(&[("max_length", "20")]);
+    let later = FieldSchema { nullable: true, ..field("later", DataType::Int64, &[]) };
     vec![
         step!("CreateCollection" creation(NAME, plain_fields(), false).encode_to_vec()
             => "HasCollection" ask!(HasCollectionRequest { collection_name: NAME }),
@@ -119,6 +132,14 @@ fn collections() -> Vec<Step> {
         step!("AlterCollectionField" ask!(AlterCollectionFieldRequest {
                 collection_name: NAME, field_name: "name", properties: longer,
             }) => "DescribeCollection" describe()),
+        step!("AlterCollectionSchema" schema_change(Op::AddRequest(AddRequest {
+                field_infos: vec![FieldInfo { field_schema: Some(later), ..Default::default() }],
+                ..Default::default()
+            })) => "DescribeCollection" describe()),
+        step!("AlterCollectionSchema" schema_change(Op::DropRequest(DropRequest {
+                identifier: Some(Identifier::FieldName("later".into())),
+                ..Default::default()
+            })) => "DescribeCollection" describe()),
         step!("AddCollectionField" ask!(AddCollectionFieldRequest {
                 collection_name: NAME, schema: added.encode_to_vec(),
             }) => "DescribeCollection" describe()),
