@@ -138,9 +138,14 @@ def test_a_call_ends_at_its_deadline(client, stub, name):
     collection(client, name)
     rows = milvus_pb2.QueryRequest(collection_name=name, expr="id >= 0")
     assert len(stub.Query(rows, timeout=30).fields_data) >= 1
-    with pytest.raises(grpc.RpcError) as error:
-        stub.Query(rows, timeout=0.000001)
-    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    ended = set()
+    for _ in range(100):
+        # One call may be answered within its microsecond, if only the client's clock is slow.
+        try:
+            stub.Query(rows, timeout=0.000001)
+        except grpc.RpcError as error:
+            ended.add(error.code())
+    assert ended == {grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 def test_a_search_that_nobody_waits_for_leaves_the_server_free(make_server, name):
