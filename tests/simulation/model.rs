@@ -1,6 +1,8 @@
 //! What the store must show: all writes with their timestamps, and the state that follows at any of them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use elanus_engine::core::key::Key;
 
@@ -26,10 +28,11 @@ pub enum Change {
         partition: u64,
         rows: Vec<(Key, Row)>,
     },
-    /// Rows that keep the tags of older ones.
+    /// Rows that keep the tags of older ones, of those partitions that were there when they were looked up.
     Merge {
         partition: u64,
         rows: Vec<(Key, Row)>,
+        there: Rc<RefCell<BTreeSet<u64>>>,
     },
     Delete {
         keys: Vec<Key>,
@@ -183,9 +186,10 @@ fn apply(state: &mut State, ts: u64, change: &Change) {
                 state.insert(key.clone(), (row.clone(), ts, *partition));
             }
         }
-        Change::Merge { partition, rows } => {
+        Change::Merge { partition, rows, there } => {
             for (key, row) in rows {
-                let tag = state.get(key).and_then(|(old, ..)| old.tag.clone());
+                let old = state.get(key).filter(|(.., p)| there.borrow().contains(p));
+                let tag = old.and_then(|(old, ..)| old.tag.clone());
                 state.insert(key.clone(), (Row { tag, ..row.clone() }, ts, *partition));
             }
         }

@@ -1,6 +1,7 @@
 //! Writes, and what the model is told of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use elanus_engine::api::{Collection, PartitionSet, RowOrder, Rows, Selection, Snapshot, Written};
 use elanus_engine::core::error::Error;
@@ -124,8 +125,11 @@ impl Actor {
             })
             .collect();
         let rows: Vec<(Key, Row)> = rows.into_iter().collect();
-        let change = Change::Merge { partition: partition.id, rows: rows.clone() };
+        let there = Rc::default();
+        let change =
+            Change::Merge { partition: partition.id, rows: rows.clone(), there: Rc::clone(&there) };
         let complete = |snapshot: Snapshot| async move {
+            there.borrow_mut().extend(snapshot.info().partitions.iter().map(|p| p.id));
             let all = snapshot.select(&Selection::default(), RowOrder::Key, 0, None).await?;
             let old: BTreeMap<Key, (Row, u64)> = match all.is_empty() {
                 true => BTreeMap::new(),
