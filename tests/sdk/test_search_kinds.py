@@ -165,6 +165,26 @@ def test_hybrid_search_by_groups(shop):
     assert len(set(kinds)) == 5 and all(kinds.count(k) <= 2 for k in kinds)
 
 
+def test_hybrid_search_in_a_time_zone(server):
+    client = server.client()
+    schema = MilvusClient.create_schema(auto_id=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("v", DataType.FLOAT_VECTOR, dim=2)
+    schema.add_field("at", DataType.TIMESTAMPTZ)
+    params = client.prepare_index_params()
+    params.add_index("v", index_type="FLAT", metric_type="L2")
+    client.create_collection("zoned", schema=schema, index_params=params, consistency_level="Strong")
+    client.insert("zoned", [
+        {"id": 1, "v": [1, 0], "at": "2025-01-01T00:00:00Z"},
+        {"id": 2, "v": [1, 1], "at": "2024-12-31T16:00:00Z"},
+    ])
+    part = AnnSearchRequest([[1, 0]], "v", {}, limit=2, expr="at == ISO '2025-01-01T00:00:00'")
+    hits = client.hybrid_search(
+        "zoned", [part], WeightedRanker(1.0), limit=2, output_fields=["at"], timezone="Asia/Shanghai"
+    )[0]
+    assert [(h["id"], h["entity"]["at"]) for h in hits] == [(2, "2025-01-01T00:00:00+08:00")]
+
+
 @new_client
 def test_search_and_query_in_an_order(shop):
     client, data = shop

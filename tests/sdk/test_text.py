@@ -110,6 +110,13 @@ def test_search_by_text_with_filters_and_other_searches(shelf):
     assert hits[0]["id"] == 5
 
 
+def test_search_by_the_text_of_a_row(shelf):
+    by_id = shelf.search("shelf", ids=[1, 4], anns_field="sparse", limit=10)
+    by_text = shelf.search("shelf", [TEXTS[1], ""], anns_field="sparse", limit=10)
+    assert [[h["id"] for h in hits] for hits in by_id] == [[h["id"] for h in hits] for hits in by_text]
+    assert by_id[0][0]["id"] == 1 and by_id[1] == []
+
+
 def test_the_words_follow_the_rows(server):
     client = server.client()
     make(client, "moved", text_schema())
@@ -135,7 +142,7 @@ def test_what_a_text_search_refuses(shelf):
         (lambda: shelf.query("shelf", filter="text_match(text, 'x', minimum_should_match=0)"), "should be >= 1"),
         (lambda: shelf.query("shelf", filter="phrase_match(text, 'x', -1)"), "not be a negative"),
         (lambda: make(shelf, "bad", text_schema(analyzer_params={"tokenizer": "nope"})), "unsupported tokenizer"),
-        (lambda: make(shelf, "bad", text_schema(analyzer_params={"type": "chinese"})), "not supported"),
+        (lambda: make(shelf, "bad", text_schema(analyzer_params={"type": "thai"})), "not supported"),
     ]:
         with pytest.raises(MilvusException, match=wrong):
             call()

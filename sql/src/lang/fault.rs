@@ -41,8 +41,9 @@ impl Fault {
         let kind =
             if self.unsupported { ErrorKind::Unsupported } else { ErrorKind::InvalidRequest };
         let place = self.position.map(|p| place(text, p)).unwrap_or_default();
-        let message =
-            format!("cannot parse expression: {}, error: {place}{}", quote(text), self.message);
+        let plan = if self.unsupported { "" } else { ": query plan failed" };
+        let why = self.message;
+        let message = format!("cannot parse expression: {}: {place}{why}{plan}", quote(text));
         Error::new(kind, Subject::Expression, message)
     }
 }

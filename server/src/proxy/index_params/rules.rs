@@ -166,6 +166,8 @@ pub const SPARSE: &[Rule] = &[
     rule("inverted_index_codec", Kind::Text, BUILD),
     rule("block_max_block_size", POSITIVE, BUILD),
     rule("quant_type", Kind::Text, BUILD),
+    rule("bm25_k1", Kind::Float(0.0, 3.0), BUILD),
+    rule("bm25_b", Kind::Float(0.0, 1.0), BUILD),
     rule("sindi_window_size", Kind::Integer(1_024, 65_535), BUILD),
 ];
 

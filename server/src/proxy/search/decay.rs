@@ -10,7 +10,7 @@ use elanus_proto::schema::FunctionSchema;
 use super::rank::input_field;
 use crate::convert::params::to_map;
 use crate::convert::{internal, invalid, schema as wire_schema};
-use crate::status::Failure;
+use crate::status::{Failure, code};
 
 /// The form of the curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +116,13 @@ fn check_field(schema: &CollectionSchema, name: &str) -> Result<(), Failure> {
         | DataType::Int64
         | DataType::Float
         | DataType::Double => Ok(()),
+        // Milvus fails on these when it has the values in hand.
+        ref other
+            if other.is_vector() || matches!(other, DataType::Json | DataType::Array { .. }) =>
+        {
+            let kind = wire_schema::wire_type(other).as_str_name();
+            Err(Failure::new(code::UNEXPECTED, format!("unsupported field type: {kind}")))
+        }
         ref other => Err(invalid(format!(
             "rerank_builder: decay input field {name} must be numeric, got {}",
             wire_schema::wire_type(other).as_str_name()

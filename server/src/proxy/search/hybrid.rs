@@ -33,8 +33,12 @@ pub async fn hybrid_search(
         return Err(Failure::unsupported("function chains are not supported"));
     }
     let name = &request.collection_name;
-    let target = Target::open(ctx, database, name, &request.partition_names)?
-        .with_clock(&request.rank_params)?;
+    let mut target = Target::open(ctx, database, name, &request.partition_names)?;
+    // Clients name the time zone in the parts only.
+    if let Some(part) = request.requests.first() {
+        target = target.with_clock(&part.search_params)?;
+    }
+    let target = target.with_clock(&request.rank_params)?;
     let limits = &ctx.engine.settings().limits;
     let params = Params::new(&request.rank_params)?;
     let window = rank_window(&params, limits.max_top_k)?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef};
 use elanus_engine::api::{
     CollectionInfo, Effort, Hit, Metric, Queries, RowOrder, ScoreRange, SearchRequest, Selection,
 };
@@ -278,6 +278,29 @@ async fn stored_vectors(
     field: &FieldSchema,
     ids: IDs,
 ) -> Result<Queries, Failure> {
+    let stored = stored(target, &field.name, ids).await?;
+    for (key, row) in stored.keys.iter().zip(&stored.rows) {
+        if stored.column.is_null(*row) {
+            return Err(invalid(format!(
+                "the row of primary key {key} has no vector in field {}",
+                field.name
+            )));
+        }
+    }
+    queries_of_rows(&field.data_type, stored.column.as_ref(), &stored.rows)
+}
+
+/// A column of rows that are in the collection already.
+pub(super) struct Stored {
+    /// The values, in any order.
+    pub column: ArrayRef,
+    /// The row of each key in the column.
+    pub rows: Vec<usize>,
+    keys: Vec<Key>,
+}
+
+/// The values of a field in rows by key.
+pub(super) async fn stored(target: &Target, name: &str, ids: IDs) -> Result<Stored, Failure> {
     let keys = ids::from_wire(ids, target.schema())?;
     let primary = target.schema().primary()?.name.clone();
     let Some(filter) = ids::KeyFilter::new(&primary, &keys) else {
@@ -285,36 +308,23 @@ async fn stored_vectors(
     };
     let select = Selection { filter: Some(Arc::new(filter)), ..target.everything() };
     let rows = target.snapshot.select(&select, RowOrder::Any, 0, None).await?;
-    let columns = [primary.clone(), field.name.clone()];
+    let columns = [primary.clone(), name.to_string()];
     let batch = target.snapshot.fetch(&rows, &columns).await?;
     let found = ids::key_column(&batch, &primary)?;
     let at: HashMap<Key, usize> = (0..found.len()).map(|i| (found.get(i), i)).collect();
-    let missing: Vec<String> = (0..keys.len())
-        .map(|i| keys.get(i))
-        .filter(|key| !at.contains_key(key))
-        .map(|key| key.to_string())
-        .collect();
+    let keys: Vec<Key> = (0..keys.len()).map(|i| keys.get(i)).collect();
+    let missing: Vec<String> =
+        keys.iter().filter(|key| !at.contains_key(key)).map(Key::to_string).collect();
     if !missing.is_empty() {
         return Err(invalid(format!(
             "some of the provided primary key IDs do not exist: missing IDs = [{}]",
             missing.join(" ")
         )));
     }
-    let name = &field.name;
-    let vectors = batch.column_by_name(name);
-    let vectors = vectors.ok_or_else(|| internal(format!("field {name} was not fetched")))?;
-    let mut rows = Vec::with_capacity(keys.len());
-    for i in 0..keys.len() {
-        let key = keys.get(i);
-        let row = at.get(&key).copied().unwrap_or_default();
-        if vectors.is_null(row) {
-            return Err(invalid(format!(
-                "the row of primary key {key} has no vector in field {name}"
-            )));
-        }
-        rows.push(row);
-    }
-    queries_of_rows(&field.data_type, vectors.as_ref(), &rows)
+    let column = batch.column_by_name(name).cloned();
+    let column = column.ok_or_else(|| internal(format!("field {name} was not fetched")))?;
+    let rows = keys.iter().filter_map(|key| at.get(key).copied()).collect();
+    Ok(Stored { column, rows, keys })
 }
 
 #[cfg(test)]

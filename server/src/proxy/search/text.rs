@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use arrow::array::{Array, AsArray};
 use elanus_engine::api::{CollectionInfo, Queries};
 use elanus_engine::core::schema::{CollectionSchema, FieldSchema};
-use elanus_engine::core::text::FieldAnalyzer;
 use elanus_engine::core::text::bm25::{self, Bm25};
+use elanus_proto::schema::IDs;
 use elanus_proto::service::search_request::SearchInput;
 use serde_json::Value;
 
+use super::part;
 use super::target::Target;
-use crate::convert::{functions, internal, invalid, placeholder};
+use crate::convert::{functions, internal, placeholder};
 use crate::proxy::search_effort::RawParams;
 use crate::status::Failure;
 
@@ -21,17 +23,16 @@ use crate::status::Failure;
 pub(super) async fn queries(
     target: &Target,
     field: &FieldSchema,
-    input: Option<SearchInput>,
+    given: Option<SearchInput>,
     search: &RawParams,
 ) -> Result<Queries, Failure> {
-    let texts = match input {
+    let input = input_of(target.schema(), field)?;
+    let texts = match given {
         Some(SearchInput::PlaceholderGroup(bytes)) => placeholder::query_texts(&bytes)?,
-        Some(SearchInput::Ids(_)) => {
-            return Err(invalid(format!("field {} cannot be searched by ids", field.name)));
-        }
+        Some(SearchInput::Ids(ids)) => stored_texts(target, input, ids).await?,
         None => Vec::new(),
     };
-    let analyzer = analyzer_of(target.schema(), field)?;
+    let analyzer = functions::analyzer(input)?;
     let name = search.get("analyzer_name").and_then(Value::as_str);
     let analyzer =
         analyzer.named(name).ok_or_else(|| internal("a field has no default analyzer"))?;
@@ -40,12 +41,31 @@ pub(super) async fn queries(
     Ok(target.snapshot.text_queries(&field.name, &asked, knobs).await?)
 }
 
-/// The analyzer of the text that a function turns into the values of a field.
-fn analyzer_of(schema: &CollectionSchema, field: &FieldSchema) -> Result<FieldAnalyzer, Failure> {
-    let fills = |f: &&elanus_engine::core::schema::FunctionSchema| f.outputs.contains(&field.name);
-    let input = schema.functions.iter().find(fills).and_then(|f| f.inputs.first());
+/// The field whose text a function turns into the values of a field.
+fn input_of<'a>(
+    schema: &'a CollectionSchema,
+    field: &FieldSchema,
+) -> Result<&'a FieldSchema, Failure> {
+    let function = schema.functions.iter().find(|f| f.outputs.contains(&field.name));
+    let input = function.and_then(|f| f.inputs.first());
     let input = input.ok_or_else(|| internal("a function's output has no function"))?;
-    functions::analyzer(schema.field(input)?)
+    Ok(schema.field(input)?)
+}
+
+/// The texts of rows by key; one that is null has no words.
+async fn stored_texts(
+    target: &Target,
+    input: &FieldSchema,
+    ids: IDs,
+) -> Result<Vec<String>, Failure> {
+    let stored = part::stored(target, &input.name, ids).await?;
+    let texts = stored.column.as_string_opt::<i32>();
+    let texts = texts.ok_or_else(|| internal("a text is not stored as text"))?;
+    let text = |row: &usize| match texts.is_valid(*row) {
+        true => texts.value(*row).to_string(),
+        false => String::new(),
+    };
+    Ok(stored.rows.iter().map(text).collect())
 }
 
 /// The knobs that the field's index sets.

@@ -129,7 +129,7 @@ fn bad_filters_are_refused_with_a_reason() {
             Ok(filter) => wrong.push(format!("{text}: accepted as {}", filter.expr())),
             Err(error) => {
                 let message = error.message();
-                let start = format!("cannot parse expression: {text}, error: ");
+                let start = format!("cannot parse expression: {text}: ");
                 let good = message.starts_with(&start)
                     && message.contains(fragment)
                     && error.subject == Subject::Expression
