@@ -320,3 +320,72 @@ fn a_late_version_does_not_bring_a_dropped_collection_back() {
         },
     );
 }
+
+#[test]
+fn a_moment_after_a_kept_version_is_not_read_from_it_when_its_successor_is_gone() {
+    scene(
+        1,
+        |_| {},
+        |world| async move {
+            let platter = Arc::new(Platter::default());
+            let life = Life::new(&world, 1, &platter);
+            life.open().await.expect("an open store");
+            let collection = make(&life, "c").await;
+            collection.create_snapshot("s", "").await.expect("a kept version");
+            let then = collection.insert(rows(0..3, 1)).await.expect("a write").timestamp;
+            // The first ones are replaced before they are flushed.
+            collection.insert(rows(0..5, 2)).await.expect("a write");
+            collection.flush().await.expect("a flush");
+            kill(&life);
+            let life = Life::new(&world, 2, &platter);
+            let engine = life.open().await.expect("an open store");
+            let collection = &engine.all_collections()[0];
+            seconds(1).await;
+            collection.collect_garbage().await.expect("garbage");
+            // As if versions were kept for longer from now on.
+            life.clock.jump(-20_000);
+            let moment = AsOf::Timestamp(then);
+            let refused = collection.as_of(&moment).await.expect_err("its version is gone");
+            assert_eq!(refused.kind, ErrorKind::NotFound);
+            let kept = collection.as_of(&AsOf::Snapshot("s".into())).await.expect("it has a name");
+            assert_eq!(kept.count(&Default::default()).await.expect("a count"), 0);
+        },
+    );
+}
+
+#[test]
+fn a_version_kept_by_name_stays_when_another_writer_takes_the_store() {
+    scene(
+        1,
+        |_| {},
+        |world| async move {
+            let first = Life::new(&world, 1, &Arc::new(Platter::default()));
+            open_apart(&first).await;
+            let collection = make(&first, "c").await;
+            collection.insert(rows(0..4, 1)).await.expect("a write");
+            let kept = collection.create_snapshot("s", "").await.expect("a kept version");
+            sim::machine().expect("within a scene").pause(1, Duration::from_secs(40));
+            seconds(16).await;
+            let second = Life::new(&world, 2, &Arc::new(Platter::default()));
+            open_apart(&second).await;
+            let its = second.engine().all_collections()[0].clone();
+            its.insert(rows(0..6, 2)).await.expect("a write");
+            its.flush().await.expect("a flush");
+            its.compact(CompactMode::All).await.expect("a compaction");
+            seconds(1).await;
+            its.collect_garbage().await.expect("garbage");
+            // The first one goes on and finds out.
+            seconds(30).await;
+            let drop_it = collection.drop_snapshot("s").await.expect_err("it has been replaced");
+            assert_eq!(drop_it.kind, ErrorKind::Fenced);
+            collection.collect_garbage().await.expect_err("it has been replaced");
+            kill(&second);
+            seconds(20).await;
+            let third = Life::new(&world, 3, &Arc::new(Platter::default()));
+            let its = third.open().await.expect("an open store").all_collections()[0].clone();
+            assert_eq!(its.snapshots(), [kept]);
+            let then = its.as_of(&AsOf::Snapshot("s".into())).await.expect("it is kept");
+            assert_eq!(then.count(&Default::default()).await.expect("a count"), 4);
+        },
+    );
+}

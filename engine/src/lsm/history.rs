@@ -83,8 +83,12 @@ impl History<'_> {
             }
         }
         if let (Some(found), Some(next)) = (&found, kept.get(low)) {
-            let gap = self.read(*next).await?.gap_from_ts.filter(|from| *from < ts);
-            if gap.is_some() {
+            let gap = match *next == found.version + 1 {
+                true => self.read(*next).await?.gap_from_ts,
+                // What came between the two is not known any more.
+                false => Some(found.flushed_ts),
+            };
+            if gap.is_some_and(|from| from < ts) {
                 return gone(&format!(
                     "rows that were there then were replaced before they were flushed; \
                      the nearest moment before it is TIMESTAMP {}",
