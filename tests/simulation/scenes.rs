@@ -389,3 +389,34 @@ fn a_version_kept_by_name_stays_when_another_writer_takes_the_store() {
         },
     );
 }
+
+#[test]
+fn closing_leaves_to_the_log_what_is_not_flushed_yet() {
+    let slow = |world: &mut World| {
+        world.settings.memtable.max_rows = 2;
+        world.settings.memtable.stop_frozen = 100;
+        world.settings.memtable.slowdown_frozen = 100;
+        world.faults = Arc::new(Faults::new(1, Rates { slow: 1_000, ..Default::default() }));
+    };
+    scene(1, slow, |world| async move {
+        let platter = Arc::new(Platter::default());
+        let life = Life::new(&world, 1, &platter);
+        let engine = life.open().await.expect("an open store");
+        let collection = make(&life, "c").await;
+        world.faults.set_on(true);
+        for key in 0..40 {
+            collection.insert(rows(key..key + 1, 0)).await.expect("a write");
+        }
+        let before = collection.stats().version;
+        engine.close().await.expect("a close");
+        // A version that is being published may come; the other memtables are not waited for.
+        let head = commit::head(&life.bucket(), collection.id()).await.expect("read");
+        let after = head.expect("a version").version;
+        assert!(after <= before + 1, "{before} before, {after} after");
+        world.faults.set_on(false);
+        kill(&life);
+        let life = Life::new(&world, 2, &platter);
+        let engine = life.open().await.expect("an open store");
+        assert_eq!(count(&engine.all_collections()[0]).await, 40);
+    });
+}

@@ -40,6 +40,9 @@ pub const STORE_FILE: &str = "elanus.json";
 /// How long a request waits for memory.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long closing waits for work that is under way.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
@@ -214,14 +217,20 @@ impl Engine {
     }
 
     /// Stops the background work, syncs the log and gives the right to write back. Rows in memtables stay
-    /// in the log and are replayed at the next opening.
+    /// in the log and are replayed at the next opening. What does not come to rest within some seconds is left
+    /// as a crash would leave it.
     pub async fn close(&self) -> Result<()> {
         let background = self.inner.background.lock().take();
-        if let Some(background) = background {
-            background.stop().await;
-        }
-        for collection in self.all_collections() {
-            collection.shard.settle().await;
+        let rest = async {
+            if let Some(background) = background {
+                background.stop().await;
+            }
+            for collection in self.all_collections() {
+                collection.shard.settle().await;
+            }
+        };
+        if runtime::within(CLOSE_PATIENCE, rest).await.is_none() {
+            tracing::warn!(waited = ?CLOSE_PATIENCE, "closing with work still under way");
         }
         let log = self.inner.context.log.clone();
         runtime::blocking(move || log.stop()).await?;
