@@ -155,7 +155,10 @@ impl Life {
         self.world.looked.set(self.process);
         let dropping = std::mem::take(&mut *self.world.dropping.borrow_mut());
         self.world.model.borrow_mut().retain(|id, collection| {
-            let dropping = dropping.get(&collection.name).is_some_and(|calls| *calls > 0);
+            let its = |((name, _), calls): (&(String, Process), &u64)| {
+                *name == collection.name && *calls > 0
+            };
+            let dropping = dropping.iter().any(its);
             let explained =
                 there.contains(id) || collection.drop_begun || collection.unsure || dropping;
             assert!(explained, "collection {} ({id}) is gone", collection.name);
