@@ -63,9 +63,10 @@ impl Actor {
 
     pub async fn name_version(&self, collection: &Collection) -> Result<(), Error> {
         let name = format!("s{}", pick(3));
-        let before = self.model(collection, |model| {
+        // Also of a process that was thought to be replaced: perhaps nobody could take the store.
+        let before = self.maybe(collection, |model, counts| {
             model.naming.insert(name.clone());
-            model.acked
+            counts.then_some(model.acked)
         });
         let made = match collection.create_snapshot(&name, "").await {
             Err(e) if e.kind == ErrorKind::AlreadyExists => return Ok(()),
