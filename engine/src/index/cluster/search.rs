@@ -49,12 +49,16 @@ pub struct Touched {
     pub fine_rows: u64,
 }
 
+/// Rows of the nearest lists that are scanned before `T` is known.
+const FIRST_ROWS: usize = 128;
 /// Lists of the first step after `T` is known.
 const STEP: usize = 8;
 /// Places of a flat unit scanned at once.
 const FLAT_STEP: usize = 2_048;
 /// Below this many allowed rows all are compared by their bytes.
 const FEW_ROWS: usize = 256;
+/// Most searches look at no more lists than these.
+const USUAL_PROBES: usize = 64;
 
 /// A search over units of one codebook.
 #[derive(Debug)]
@@ -254,7 +258,7 @@ impl<'a> ClusterSearch<'a> {
             if next >= s.lists.len() {
                 // A filter left too few rows in the likely lists: others, in order.
                 let Scratch { ranks, lists, .. } = s;
-                ranks.lowest(all, |at| self.overview.seen[at].list, lists);
+                ranks.lowest(all, |at| self.overview.seen.lists[at], lists);
                 lists.sort_unstable();
             }
             // `T` falls fast at first and hardly later, so steps grow.
@@ -275,7 +279,7 @@ impl<'a> ClusterSearch<'a> {
         probes: usize,
         touched: &mut Touched,
     ) -> usize {
-        let enough = (4 * self.keep).max(256);
+        let enough = (4 * self.keep).max(FIRST_ROWS);
         let (mut rows, mut next) = (0, 0);
         while next < probes && rows < enough {
             rows += self.overview.counts[s.lists[next].list()] as usize;
@@ -289,25 +293,26 @@ impl<'a> ClusterSearch<'a> {
     fn order_lists(&self, s: &mut Scratch, scores: &[f32]) -> usize {
         let Scratch { ready, ranks, lists, .. } = s;
         let (seen, squared) = (&self.overview.seen, ready.squared + ready.shift);
-        ranks.set(seen.iter().map(|seen| {
-            seen.scale * (scores[seen.list as usize] + squared - seen.inner) + seen.add
-        }));
-        let name = |at: usize| seen[at].list;
+        ranks.set(|out| seen.ranks(scores, squared, out));
+        let name = |at: usize| seen.lists[at];
         let own = self.listed.iter().all(|t| matches!(t.lens, super::view::Lens::Own(_)));
         let wanted = match own && seen.len() > FAR_LIST {
             true => {
-                ranks.lowest(FAR_LIST + 1, name, lists);
-                let nearest = lists.iter().min().map_or(0.0, |l| l.rank());
-                let far = lists.iter().max().map_or(0.0, |l| l.rank());
-                let outlook = Outlook::of(nearest, far);
+                ranks.lowest(USUAL_PROBES, name, lists);
+                lists.sort_unstable();
+                let outlook = Outlook::of(lists[0].rank(), lists[FAR_LIST].rank());
                 self.lists_wanted(|coverage| coverage.lists_for(outlook, self.depth, self.recall))
             }
             false => self.lists_wanted(|coverage| coverage.lists(self.depth, self.recall)),
         };
         let margin = if own || self.same_length { MARGIN } else { FOREIGN_MARGIN };
         let probes = ((wanted * margin).ceil() as usize).min(seen.len());
-        ranks.lowest(probes, name, lists);
-        lists.sort_unstable();
+        if own && seen.len() > FAR_LIST && probes <= lists.len() {
+            lists.truncate(probes);
+        } else {
+            ranks.lowest(probes, name, lists);
+            lists.sort_unstable();
+        }
         probes
     }
 
@@ -426,8 +431,10 @@ impl<'a> ClusterSearch<'a> {
         spans.sort_unstable_by_key(|span| span.list);
         let mut runs = spans.chunk_by(|a, b| a.list + 1 == b.list).peekable();
         while let Some(run) = runs.next() {
-            if let (Some([next, ..]), Some(target)) = (runs.peek(), self.listed.first()) {
-                target.prefetch(next.list as usize);
+            if let (Some([first, .., last] | [first @ last]), Some(target)) =
+                (runs.peek(), self.listed.first())
+            {
+                target.prefetch(first.list as usize, last.list as usize);
             }
             for (at, target) in self.listed.iter().enumerate() {
                 self.scan_run(target, at, run, limit, s, touched);
@@ -513,7 +520,7 @@ const SAME_LENGTH: f32 = 1.01;
 
 /// Candidates kept for `top_k` answers: byte distances may be wrong about the last places.
 fn keep(top_k: usize) -> usize {
-    top_k + 3 + top_k / 5
+    top_k + 2 + top_k / 8
 }
 
 /// Mean length of the vectors of some units.
@@ -529,8 +536,10 @@ fn typical_length(targets: &[Target<'_>]) -> f32 {
 
 /// Standard deviations that a bound lies below its estimate.
 fn sigmas(miss: f32) -> f32 {
-    // -ln(miss) grows like the square of the normal quantile; 2 at a miss of 2 %.
-    (-miss.max(1e-6).ln()).sqrt()
+    // -ln(miss) grows like the square of the normal quantile; 1.2 at a miss of 2 %. A row that is lost by its
+    // bound is one of many reasons to miss one, and the rarest even so: twice the width took half as many
+    // comparisons more for a tenth of a per cent.
+    0.6 * (-miss.max(1e-6).ln()).sqrt()
 }
 
 /// Neighbouring places of a target.
