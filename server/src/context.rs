@@ -13,6 +13,7 @@ use crate::access::permit::{self, Visible};
 use crate::access::{Access, caller};
 use crate::import::Jobs;
 use crate::memory::pins::Pins;
+use crate::memory::snapshots::Snapshots;
 use crate::memory::{CompactionJobs, FlushMarks};
 use crate::status::Failure;
 
@@ -30,6 +31,8 @@ pub struct Context {
     pub access: Access,
     /// Imports of files.
     pub imports: Jobs,
+    /// Restores and pins of named snapshots.
+    pub(crate) snapshots: Snapshots,
     /// When the server started.
     pub started: Stopwatch,
     /// A timestamp from the start: everything older was settled by recovery.
@@ -56,6 +59,7 @@ impl Context {
         Ok(Self {
             access: Access::open(&engine)?,
             imports: Jobs::open(&engine)?,
+            snapshots: Snapshots::open(&engine)?,
             engine,
             started: Stopwatch::start(),
             started_ts,

@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod admission;
+mod answer;
 pub mod context;
 pub mod convert;
 pub mod deadline;

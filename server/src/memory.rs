@@ -1,6 +1,8 @@
-//! What the server remembers of its own: marks of flushes, jobs that clients asked for. Lost at a restart.
+//! What the server remembers of its own: marks of flushes, jobs that clients asked for. Lost at a restart,
+//! but for [`snapshots`].
 
 pub mod pins;
+pub mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -16,13 +16,14 @@ use tracing::Instrument;
 
 use crate::access::caller;
 use crate::admission::admit;
+use crate::answer::{Outcome, Refusal};
 use crate::context::{Context, DEFAULT_DATABASE};
 use crate::proxy::{
     alias, analyze, collection, compaction, connect, database, describe, dml, evolve, field, flush,
     grants, import, index, load, metrics, partition, query, resource_group, roles, search,
-    statistics, users,
+    snapshot, statistics, users,
 };
-use crate::status::{Failure, code, ok_status};
+use crate::status::{Failure, code};
 use crate::{deadline, quota, slow};
 
 /// More calls at once than any machine runs; taking all of them means that none runs.
@@ -52,33 +53,6 @@ impl Milvus {
     async fn begin(&self) -> Result<OwnedSemaphorePermit, tonic::Status> {
         let stopping = |_| tonic::Status::unavailable("the server is stopping");
         self.calls.clone().acquire_owned().await.map_err(stopping)
-    }
-}
-
-/// An answer that carries a status.
-trait Answer: Default {
-    fn status_mut(&mut self) -> &mut Option<Status>;
-}
-
-/// What a handler gives: an answer, or nothing where the answer is a status alone.
-trait Outcome<A> {
-    fn answer(self) -> A;
-}
-
-impl Outcome<Status> for Result<(), Failure> {
-    fn answer(self) -> Status {
-        self.map_or_else(|failure| failure.status(), |()| ok_status())
-    }
-}
-
-impl<A: Answer> Outcome<A> for Result<A, Failure> {
-    fn answer(self) -> A {
-        let (mut answer, status) = match self {
-            Ok(answer) => (answer, ok_status()),
-            Err(failure) => (A::default(), failure.status()),
-        };
-        answer.status_mut().get_or_insert(status);
-        answer
     }
 }
 
@@ -240,23 +214,6 @@ macro_rules! scope {
     (server, $request:ident) => {
         ("", "")
     };
-}
-
-/// An answer that says that the call is not supported.
-trait Refusal {
-    fn refusal(failure: Failure) -> Self;
-}
-
-impl Refusal for Status {
-    fn refusal(failure: Failure) -> Self {
-        failure.status()
-    }
-}
-
-impl<A: Answer> Refusal for A {
-    fn refusal(failure: Failure) -> Self {
-        Outcome::<A>::answer(Err(failure))
-    }
 }
 
 /// Each line: way, method, request, answer, scope, handler; then calls that are refused: arrow,
@@ -453,6 +410,21 @@ calls! {
     Write transfer_replica(TransferReplicaRequest) -> Status, collection,
         resource_group::transfer_replica;
 
+    Write create_snapshot(CreateSnapshotRequest) -> Status, collection, snapshot::create;
+    Write drop_snapshot(DropSnapshotRequest) -> Status, collection, snapshot::drop;
+    Read list_snapshots(ListSnapshotsRequest) -> ListSnapshotsResponse, collection, snapshot::list;
+    Read describe_snapshot(DescribeSnapshotRequest) -> DescribeSnapshotResponse, collection,
+        snapshot::describe;
+    Write restore_snapshot(RestoreSnapshotRequest) -> RestoreSnapshotResponse, collection,
+        snapshot::restore;
+    Read get_restore_snapshot_state(GetRestoreSnapshotStateRequest)
+        -> GetRestoreSnapshotStateResponse, server, snapshot::restore_state;
+    Read list_restore_snapshot_jobs(ListRestoreSnapshotJobsRequest)
+        -> ListRestoreSnapshotJobsResponse, collection, snapshot::restores;
+    Write pin_snapshot_data(PinSnapshotDataRequest) -> PinSnapshotDataResponse, collection,
+        snapshot::pin;
+    Write unpin_snapshot_data(UnpinSnapshotDataRequest) -> Status, server, snapshot::unpin;
+
     => add_collection_struct_field(AddCollectionStructFieldRequest) -> Status, "struct fields are";
     => prewarm(PrewarmRequest) -> PrewarmResponse, "prewarming is";
     => describe_prewarm_task(DescribePrewarmTaskRequest) -> DescribePrewarmTaskResponse,
@@ -497,22 +469,11 @@ calls! {
     => list_rls_principals(ListRlsPrincipalsRequest) -> ListRlsPrincipalsResponse,
         "row-level security is";
     => delete_rls_principal_tags(DeleteRlsPrincipalTagsRequest) -> Status, "row-level security is";
-    => create_snapshot(CreateSnapshotRequest) -> Status, "snapshots are";
-    => drop_snapshot(DropSnapshotRequest) -> Status, "snapshots are";
-    => list_snapshots(ListSnapshotsRequest) -> ListSnapshotsResponse, "snapshots are";
-    => describe_snapshot(DescribeSnapshotRequest) -> DescribeSnapshotResponse, "snapshots are";
-    => restore_snapshot(RestoreSnapshotRequest) -> RestoreSnapshotResponse, "snapshots are";
     => restore_external_snapshot(RestoreExternalSnapshotRequest) -> RestoreExternalSnapshotResponse,
-        "snapshots are";
-    => export_snapshot(ExportSnapshotRequest) -> ExportSnapshotResponse, "snapshots are";
+        "snapshots of other stores are";
+    => export_snapshot(ExportSnapshotRequest) -> ExportSnapshotResponse, "exporting snapshots is";
     => get_export_snapshot_state(GetExportSnapshotStateRequest) -> GetExportSnapshotStateResponse,
-        "snapshots are";
-    => get_restore_snapshot_state(GetRestoreSnapshotStateRequest) -> GetRestoreSnapshotStateResponse,
-        "snapshots are";
-    => list_restore_snapshot_jobs(ListRestoreSnapshotJobsRequest) -> ListRestoreSnapshotJobsResponse,
-        "snapshots are";
-    => pin_snapshot_data(PinSnapshotDataRequest) -> PinSnapshotDataResponse, "snapshots are";
-    => unpin_snapshot_data(UnpinSnapshotDataRequest) -> Status, "snapshots are";
+        "exporting snapshots is";
     => batch_update_manifest(BatchUpdateManifestRequest) -> Status, "BatchUpdateManifest is";
     => refresh_external_collection(RefreshExternalCollectionRequest)
         -> RefreshExternalCollectionResponse, "external collections are";
@@ -520,52 +481,6 @@ calls! {
         -> GetRefreshExternalCollectionProgressResponse, "external collections are";
     => list_refresh_external_collection_jobs(ListRefreshExternalCollectionJobsRequest)
         -> ListRefreshExternalCollectionJobsResponse, "external collections are";
-}
-
-impl Answer for AlterCollectionSchemaResponse {
-    fn status_mut(&mut self) -> &mut Option<Status> {
-        &mut self.alter_status
-    }
-}
-
-macro_rules! answers {
-    ($($answer:ty),* $(,)?) => {
-        $(impl Answer for $answer {
-            fn status_mut(&mut self) -> &mut Option<Status> {
-                &mut self.status
-            }
-        })*
-    };
-}
-
-answers! {
-    AllocTimestampResponse, BackupRbacMetaResponse, BatchDescribeCollectionResponse,
-    BoolResponse, CalcDistanceResults, CheckHealthResponse, ComponentStates,
-    ComputePhraseMatchSlopResponse, ConnectResponse, CreateNamespaceResponse,
-    DescribeAliasResponse, DescribeCollectionResponse, DescribeDatabaseResponse,
-    DescribeIndexResponse, DescribeNamespaceResponse, DescribePrewarmTaskResponse,
-    DescribeResourceGroupResponse, DescribeSnapshotResponse, DropNamespaceResponse,
-    ExportSnapshotResponse, FlushAllResponse, FlushResponse, GetCollectionStatisticsResponse,
-    GetCompactionPlansResponse, GetCompactionStateResponse, GetExportSnapshotStateResponse,
-    GetFlushAllStateResponse, GetFlushStateResponse, GetImportStateResponse,
-    GetIndexBuildProgressResponse, GetIndexStateResponse, GetIndexStatisticsResponse,
-    GetLoadStateResponse, GetLoadingProgressResponse, GetMetricsResponse,
-    GetNamespaceStatsResponse, GetPartitionStatisticsResponse, GetPersistentSegmentInfoResponse,
-    GetQuerySegmentInfoResponse, GetRefreshExternalCollectionProgressResponse,
-    GetReplicasResponse, GetReplicateConfigurationResponse, GetRestoreSnapshotStateResponse,
-    GetRlsPrincipalTagsResponse, GetUserTagsResponse, GetVersionResponse, HasNamespaceResponse,
-    ImportResponse, ListAliasesResponse, ListCredUsersResponse, ListDatabasesResponse,
-    ListFileResourcesResponse, ListImportTasksResponse, ListNamespacesResponse,
-    ListPrivilegeGroupsResponse, ListRefreshExternalCollectionJobsResponse,
-    ListResourceGroupsResponse, ListRestoreSnapshotJobsResponse, ListRlsPrincipalsResponse,
-    ListRowPoliciesResponse, ListSnapshotsResponse, ListUsersWithTagResponse,
-    ManualCompactionResponse, MutationResult, PinSnapshotDataResponse, PrewarmResponse,
-    QueryResults, RefreshExternalCollectionResponse, RegisterLinkResponse,
-    ReplicateMessageResponse, RestoreExternalSnapshotResponse, RestoreSnapshotResponse,
-    RunAnalyzerResponse, SearchResults, SelectGrantResponse, SelectRoleResponse,
-    SelectUserResponse, ShowCollectionsResponse, ShowPartitionsResponse,
-    TruncateCollectionResponse, feder::DescribeSegmentIndexDataResponse,
-    feder::ListIndexedSegmentResponse,
 }
 
 #[cfg(test)]
@@ -611,14 +526,5 @@ mod tests {
         let ended = in_time(Some(Duration::ZERO), &call, running).await;
         assert!(ended.is_err());
         assert!(dropped.await.is_err(), "the read is gone, and its channel with it");
-    }
-
-    #[test]
-    fn failures_travel_inside_the_answer() {
-        let failed: Result<BoolResponse, _> = Err(Failure::not_loaded("c"));
-        let status = failed.answer().status.unwrap_or_default();
-        assert_eq!(status.code, 101);
-        let status: Status = Ok::<(), Failure>(()).answer();
-        assert_eq!(status.code, 0);
     }
 }

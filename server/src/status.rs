@@ -82,6 +82,8 @@ pub mod code {
     pub const FIELD_NAME: i32 = 1701;
     /// No such snapshot.
     pub const SNAPSHOT_NOT_FOUND: i32 = 2600;
+    /// The snapshot must not be dropped.
+    pub const SNAPSHOT_PINNED: i32 = 2601;
     /// Files cannot be imported.
     pub const IMPORT_FAILED: i32 = 2100;
     /// Anything else.

@@ -7,6 +7,7 @@ mod bad_schemas;
 mod bad_writes;
 mod every;
 mod good;
+mod kept;
 mod raw;
 mod requests;
 mod story;

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from pymilvus import MilvusClient
+from pymilvus import DataType, MilvusClient
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -189,6 +189,20 @@ def pytest_runtest_makereport(item, call):
     server = item.funcargs.get("server") if hasattr(item, "funcargs") else None
     if report.failed and isinstance(server, Server):
         report.sections.append(("server log", server.tail(25)))
+
+
+def make_collection(client, name, *fields, properties=None, dynamic=False):
+    """A loaded collection with a key, a vector of two dimensions and the fields (name, type, options)."""
+    schema = client.create_schema(enable_dynamic_field=dynamic)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("v", DataType.FLOAT_VECTOR, dim=2)
+    for field, kind, options in fields:
+        schema.add_field(field, kind, **options)
+    index = client.prepare_index_params()
+    index.add_index("v", index_type="AUTOINDEX", metric_type="L2")
+    client.create_collection(
+        name, schema=schema, index_params=index, consistency_level="Strong", properties=properties
+    )
 
 
 def eventually(check, timeout=60, interval=0.05):

@@ -6,10 +6,10 @@ import threading
 import grpc
 import numpy as np
 import pytest
-from conftest import eventually
+from conftest import eventually, make_collection
 from pymilvus import DataType, MilvusException
 from pymilvus.client.types import ResourceGroupConfig
-from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc
+from pymilvus.grpc_gen import milvus_pb2, milvus_pb2_grpc, schema_pb2
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 DIM = 8
@@ -134,6 +134,43 @@ def test_parameters_of_a_field_change_and_go(client, name):
     assert "mmap" in str(word()["params"])
 
 
+def test_json_without_bytes_is_null(client, stub, name):
+    """Some clients send nothing at all for a row without a value."""
+    make_collection(client, name, ("doc", DataType.JSON, {}))
+    ids = schema_pb2.ScalarField(long_data=schema_pb2.LongArray(data=[1, 2]))
+    docs = schema_pb2.ScalarField(json_data=schema_pb2.JSONArray(data=[b"", b'{"a": 1}']))
+    vectors = schema_pb2.VectorField(dim=2, float_vector=schema_pb2.FloatArray(data=[0] * 4))
+    answer = stub.Insert(milvus_pb2.InsertRequest(collection_name=name, num_rows=2, fields_data=[
+        schema_pb2.FieldData(field_name="id", type=DataType.INT64, scalars=ids),
+        schema_pb2.FieldData(field_name="doc", type=DataType.JSON, scalars=docs),
+        schema_pb2.FieldData(field_name="v", type=DataType.FLOAT_VECTOR, vectors=vectors),
+    ]))
+    assert answer.status.code == 0 and answer.insert_cnt == 2, answer.status
+    rows = client.query(name, filter="id > 0", output_fields=["doc"])
+    assert [row["doc"] for row in rows] == [None, {"a": 1}]
+
+
+def test_properties_are_told_twice(client, stub, name):
+    """Of a collection, and of its schema, where newer clients look."""
+    make_collection(client, name, properties={"collection.ttl.seconds": "600"})
+    told = stub.DescribeCollection(milvus_pb2.DescribeCollectionRequest(collection_name=name))
+    pairs = lambda kvs: {kv.key: kv.value for kv in kvs}
+    assert pairs(told.properties)["collection.ttl.seconds"] == "600"
+    assert pairs(told.schema.properties) == pairs(told.properties)
+
+
+@pytest.mark.parametrize("kind", ["Trie", "marisa-trie", "TRIE"])
+def test_older_names_of_the_trie(client, name, kind):
+    make_collection(client, name, ("word", DataType.VARCHAR, {"max_length": 10}))
+    index = client.prepare_index_params()
+    index.add_index("word", index_type=kind, index_name="words")
+    client.create_index(name, index)
+    assert client.describe_index(name, "words")["index_type"] == kind
+    client.insert(name, [{"id": i, "v": [i, 0], "word": w} for i, w in enumerate(["tree", "trie", "try"])])
+    found = client.query(name, filter='word like "tr%e"', output_fields=["word"])
+    assert sorted(row["word"] for row in found) == ["tree", "trie"]
+
+
 def test_a_call_ends_at_its_deadline(client, stub, name):
     collection(client, name)
     rows = milvus_pb2.QueryRequest(collection_name=name, expr="id >= 0")
@@ -161,6 +198,12 @@ def test_a_search_that_nobody_waits_for_leaves_the_server_free(make_server, name
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert len(client.search(name, [many[0]], limit=3)[0]) == 3
+
+    def told():
+        give_up(server, name, many)
+        return [x for x in server.log.read_text().splitlines() if "deadline exceeded" in x]
+
+    assert any(name in line and "deadline_ms" in line for line in eventually(told))
     assert server.stop() == 0
 
 
@@ -168,7 +211,7 @@ def give_up(server, name, vectors):
     client = server.client()
     try:
         client.search(name, vectors, limit=100, timeout=0.05)
-    except MilvusException:
+    except (MilvusException, grpc.RpcError):
         pass
 
 
@@ -179,6 +222,10 @@ def test_slow_calls_are_told_of(make_server, name):
     client.flush(name)
     told = eventually(lambda: [x for x in server.log.read_text().splitlines() if "slow call" in x])
     assert any(name in line and "elapsed_ms" in line for line in told), told
+    client.query(name, filter="id >= 0")
+    line = eventually(lambda: [x for x in server.log.read_text().splitlines()
+                               if "slow call" in x and 'method="query"' in x])[0]
+    assert "rows=3" in line and "queries=1" in line and "failed=false" in line, line
     quiet = make_server(env={"ELANUS_SERVER_SLOW_CALL_MS": "0"})
     collection(quiet.client(), name)
     quiet.client().flush(name)

@@ -4,21 +4,9 @@ import threading
 import time
 
 import pytest
-from pymilvus import DataType, MilvusClient
+from conftest import make_collection
+from pymilvus import DataType
 from pymilvus.exceptions import MilvusException
-
-
-def make(client, name, *fields, properties=None, dynamic=False):
-    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=dynamic)
-    schema.add_field("id", DataType.INT64, is_primary=True)
-    schema.add_field("v", DataType.FLOAT_VECTOR, dim=2)
-    for field, kind, options in fields:
-        schema.add_field(field, kind, **options)
-    params = client.prepare_index_params()
-    params.add_index("v", index_type="AUTOINDEX", metric_type="L2")
-    client.create_collection(
-        name, schema=schema, index_params=params, consistency_level="Strong", properties=properties
-    )
 
 
 def all_of(client, name, *fields):
@@ -28,7 +16,7 @@ def all_of(client, name, *fields):
 def test_partial_upserts_of_one_row_lose_nothing(server):
     client = server.client()
     names = [f"n{i}" for i in range(4)]
-    make(client, "parts", *[(n, DataType.INT64, {"nullable": True}) for n in names])
+    make_collection(client, "parts", *[(n, DataType.INT64, {"nullable": True}) for n in names])
     client.insert("parts", [{"id": 1, "v": [0, 0], **dict.fromkeys(names, 0)}])
 
     def work(name):
@@ -48,7 +36,7 @@ def test_array_operations(server):
         pytest.skip("this client has no FieldOp")
     client = server.client()
     array = {"element_type": DataType.INT64, "max_capacity": 4, "nullable": True}
-    make(client, "arrays", ("tags", DataType.ARRAY, array))
+    make_collection(client, "arrays", ("tags", DataType.ARRAY, array))
     client.insert("arrays", [{"id": 1, "v": [0, 0], "tags": [1, 2, 1]}, {"id": 2, "v": [0, 0], "tags": None}])
     client.upsert("arrays", [{"id": 1, "tags": [9]}, {"id": 2, "tags": [5]}], field_ops={"tags": field_op.array_append()})
     client.upsert("arrays", [{"id": 1, "tags": [1]}], field_ops={"tags": field_op.array_remove()})
@@ -62,7 +50,7 @@ def test_a_dropped_field_is_gone_and_its_name_free(server):
     if not hasattr(client, "drop_collection_field"):
         pytest.skip("this client drops no fields")
     text = {"max_length": 20, "nullable": True}
-    make(client, "shrinking", ("tag", DataType.VARCHAR, text))
+    make_collection(client, "shrinking", ("tag", DataType.VARCHAR, text))
     client.insert("shrinking", [{"id": i, "v": [i, i], "tag": f"t{i}"} for i in range(5)])
     client.flush("shrinking")
     client.drop_collection_field("shrinking", field_name="tag")
@@ -79,7 +67,7 @@ def test_a_dropped_field_is_gone_and_its_name_free(server):
 
 def test_a_vector_field_is_added(server):
     client = server.client()
-    make(client, "growing")
+    make_collection(client, "growing")
     client.insert("growing", [{"id": 1, "v": [1, 1]}])
     client.flush("growing")
     client.add_collection_field("growing", "w", DataType.FLOAT_VECTOR, dim=3, nullable=True)
@@ -93,7 +81,7 @@ def test_a_vector_field_is_added(server):
 
 def test_properties_that_change_the_collection(server):
     client = server.client()
-    make(client, "plain")
+    make_collection(client, "plain")
     client.insert("plain", [{"id": 1, "v": [1, 1]}])
     client.alter_collection_properties("plain", {"dynamicfield.enabled": True})
     client.insert("plain", [{"id": 2, "v": [2, 2], "color": "red"}])
@@ -114,7 +102,7 @@ def until(condition, seconds=20):
 
 def test_rows_end_at_their_own_time(server):
     client = server.client()
-    make(client, "ending", ("end", DataType.TIMESTAMPTZ, {"nullable": True}), properties={"ttl_field": "end"})
+    make_collection(client, "ending", ("end", DataType.TIMESTAMPTZ, {"nullable": True}), properties={"ttl_field": "end"})
     client.insert("ending", [
         {"id": 1, "v": [1, 1], "end": "2020-01-01T00:00:00Z"},
         {"id": 2, "v": [2, 2], "end": "2190-01-01T00:00:00Z"},

@@ -211,6 +211,39 @@ def test_bad_files_and_requests_are_refused(client, files, name):
     assert len(utility.list_bulk_insert_tasks(limit=2, collection_name=name, using="import")) == 2
 
 
+@pytest.mark.parametrize("auto_id", [False, True])
+def test_an_import_outlives_a_kill(make_server, name, auto_id):
+    """It goes on at the next start, and each row is there once, also where keys are made."""
+    rows = 40_000
+    server = make_server()
+    client = server.client()
+    connections.connect("killed", uri=server.uri)
+    try:
+        collection(client, name, auto_id=auto_id)
+        folder = server.data / "upload"
+        folder.mkdir()
+        lines = [{"id": i, "vector": [float(i)] * DIM, "word": f"w{i}"} for i in range(rows)]
+        if auto_id:
+            lines = [{k: v for k, v in line.items() if k != "id"} for line in lines]
+        (folder / "a.json").write_text("\n".join(json.dumps(line) for line in lines))
+        task = utility.do_bulk_insert(name, ["upload/a.json"], using="killed")
+        progress = lambda: int(utility.get_bulk_insert_state(task, using="killed").infos["progress_percent"])
+        eventually(lambda: progress() > 50, interval=0.001)
+        server.kill()
+        server.start()
+        connections.disconnect("killed")
+        connections.connect("killed", uri=server.uri)
+        state = lambda: utility.get_bulk_insert_state(task, using="killed")
+        eventually(lambda: state().state_name in ("Completed", "Failed"))
+        assert state().state == BulkInsertState.ImportCompleted and state().row_count == rows, state()
+        client = server.client()
+        assert client.query(name, output_fields=["count(*)"])[0]["count(*)"] == rows
+        found = client.query(name, filter='word in ["w0", "w39999"]', output_fields=["word"])
+        assert sorted(row["word"] for row in found) == ["w0", "w39999"]
+    finally:
+        connections.disconnect("killed")
+
+
 def test_files_of_the_store_and_jobs_after_a_restart(make_server, name):
     server = make_server()
     client = server.client()

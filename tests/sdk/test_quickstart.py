@@ -571,6 +571,28 @@ def test_rename_and_statistics(client, name):
     assert count(client, name + "_new", consistency_level="Strong") == 12
 
 
+def test_row_count_is_of_the_rows_kept(client, name):
+    """Of unflushed rows the living ones, of flushed ones all until compaction leaves out the deleted."""
+    def rows(partition=None):
+        stats = client.get_partition_stats(name, partition) if partition else client.get_collection_stats(name)
+        return int(stats["row_count"])
+
+    client.create_collection(name, dimension=DIM)
+    client.create_partition(name, "old")
+    data = [{"id": i, "vector": v} for i, v in enumerate(vectors(10))]
+    client.insert(name, data[:6])
+    client.insert(name, data[6:], partition_name="old")
+    client.upsert(name, data[:3])
+    client.insert(name, data[5:6] * 4)
+    client.delete(name, ids=[0, 9, 999])
+    assert (rows(), rows("_default"), rows("old")) == (8, 5, 3)
+    client.flush(name)
+    assert (rows(), rows("_default"), rows("old")) == (8, 5, 3)
+    client.delete(name, ids=[1])
+    client.upsert(name, data[6:7], partition_name="old")
+    assert (rows(), rows("_default"), rows("old")) == (9, 5, 4) and count(client, name) == 7
+
+
 def test_a_field_added_later_is_null_before(client, name):
     create(client, name, plain_schema(client))
     x = vectors(4)

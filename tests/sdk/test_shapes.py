@@ -3,21 +3,11 @@
 import ml_dtypes
 import numpy as np
 import pytest
+from conftest import make_collection
 from pymilvus import DataType, MilvusException
 
 SQUARE = "POLYGON ((0 0, 10 0, 10 10, 0 10, 0 0))"
 SHAPES = ["POINT (1 1)", "POINT (20 20)", SQUARE, "LINESTRING (-5 5, 5 5)", None, "POLYGON ((0 0, 2 2, 2 0, 0 2, 0 0))"]
-
-
-def make(client, name, *fields, dynamic=False):
-    schema = client.create_schema(enable_dynamic_field=dynamic)
-    schema.add_field("id", DataType.INT64, is_primary=True)
-    schema.add_field("v", DataType.FLOAT_VECTOR, dim=2)
-    for field, kind, more in fields:
-        schema.add_field(field, kind, **more)
-    index = client.prepare_index_params()
-    index.add_index("v", index_type="FLAT", metric_type="L2")
-    client.create_collection(name, schema=schema, index_params=index)
 
 
 def ids(client, name, filter, **more):
@@ -26,7 +16,7 @@ def ids(client, name, filter, **more):
 
 @pytest.mark.parametrize("flushed", [False, True])
 def test_shapes(client, name, flushed):
-    make(client, name, ("g", DataType.GEOMETRY, {"nullable": True}))
+    make_collection(client, name, ("g", DataType.GEOMETRY, {"nullable": True}))
     client.insert(name, [{"id": i, "v": [i, 0], "g": g} for i, g in enumerate(SHAPES)])
     if flushed:
         client.flush(name)
@@ -52,7 +42,7 @@ def test_shapes(client, name, flushed):
 
 
 def test_wrong_shapes(client, name):
-    make(client, name, ("g", DataType.GEOMETRY, {"default_value": "POINT (0 0)"}))
+    make_collection(client, name, ("g", DataType.GEOMETRY, {"default_value": "POINT (0 0)"}))
     client.insert(name, [{"id": 1, "v": [0, 0]}])
     assert client.query(name, filter="id == 1", output_fields=["g"])[0]["g"] == "POINT (0 0)"
     with pytest.raises(MilvusException, match="syntax error"):
@@ -71,7 +61,7 @@ def test_wrong_shapes(client, name):
 
 
 def test_an_index_of_shapes_says_what_it_is(client, name):
-    make(client, name, ("g", DataType.GEOMETRY, {}), ("n", DataType.INT64, {}))
+    make_collection(client, name, ("g", DataType.GEOMETRY, {}), ("n", DataType.INT64, {}))
     for field, kind, words in (
         ("g", "RTREE", None),
         ("g", "INVERTED", "INVERTED are not supported on Geometry field"),
@@ -88,7 +78,7 @@ def test_an_index_of_shapes_says_what_it_is(client, name):
 
 
 def test_text_of_any_length(client, name):
-    make(client, name, ("t", DataType.TEXT if hasattr(DataType, "TEXT") else DataType(25), {"nullable": True}))
+    make_collection(client, name, ("t", DataType.TEXT if hasattr(DataType, "TEXT") else DataType(25), {"nullable": True}))
     long = "x" * 200_000
     client.insert(name, [{"id": 0, "v": [0, 0], "t": long}, {"id": 1, "v": [0, 0], "t": None}])
     client.flush(name)

@@ -175,3 +175,28 @@ def test_analyzers_are_run(server):
     got = client.run_analyzer(["The Fox, again", "a"], params, with_detail=True)
     assert [list(t["token"] for t in r.tokens) for r in got] == [["fox", "again"], []]
     assert got[0].tokens[0]["start_offset"] == 4 and got[0].tokens[1]["position"] == 2
+
+
+@pytest.mark.parametrize("params, found", [
+    ({"type": "chinese"}, "我|来到|北京|清华|华大|大学|清华大学|Ok"),
+    ({"tokenizer": "jieba", "filter": ["cncharonly"]}, "我|来到|北京|清华|华大|大学|清华大学"),
+    ({"tokenizer": {"type": "jieba", "mode": "exact", "hmm": False}}, "我|来到|北京|清华大学|。|Ok|!"),
+    ({"tokenizer": "icu", "filter": ["removepunct", "lowercase"]}, "我来|到|北京|清华大学|。|ok"),
+])
+def test_words_of_chinese(server, params, found):
+    assert "|".join(server.client().run_analyzer("我来到北京清华大学。Ok!", params).tokens) == found
+
+
+@pytest.mark.parametrize("params", [{"type": "chinese"}, {"tokenizer": "jieba"}, {"tokenizer": "icu"}])
+def test_a_search_of_chinese(server, name, params):
+    client = server.client()
+    make(client, name, text_schema(enable_match=True, analyzer_params=params))
+    texts = ["我来到北京清华大学", "他在杭州研究数据库", "向量数据库 Elanus", "大学里有很多学生"]
+    client.insert(name, [{"id": i, "text": t, "v": [i, i], "lang": None} for i, t in enumerate(texts)])
+    for flushed in (False, True):
+        if flushed:
+            client.flush(name)
+        assert ids(client.query(name, filter="text_match(text, '数据库')")) == [1, 2]
+        hits = client.search(name, ["北京的大学"], anns_field="sparse", limit=4)[0]
+        assert hits[0]["id"] == 0 and all(hit["distance"] > 0 for hit in hits)
+        assert {hit["id"] for hit in hits} <= {0, 3}

@@ -149,6 +149,12 @@ impl Engine {
         self.inner.context.next_timestamp()
     }
 
+    /// The first of `count` timestamps in a row that are the caller's alone, as keys for rows.
+    pub fn reserve_timestamps(&self, count: u64) -> Timestamp {
+        let context = &self.inner.context;
+        context.oracle.next_many(context.clock.now_ms(), count)
+    }
+
     /// Milliseconds since 1970 by the store's clock.
     pub fn now_ms(&self) -> u64 {
         self.inner.context.clock.now_ms()

@@ -152,13 +152,19 @@ impl Collection {
         }
     }
 
-    /// Rows of a partition in segments and memtables, deleted ones included.
-    pub fn partition_rows(&self, name: &str) -> Result<u64> {
+    /// Rows that are kept, of the collection or of one partition: in segments all rows, also those that
+    /// were deleted since, until a merge leaves them out; in memtables the living ones, since a flush
+    /// writes no others.
+    pub fn kept_rows(&self, partition: Option<&str>) -> Result<u64> {
         let tree = self.shard.tree();
-        let partition = tree.manifest.partition(name).ok_or_else(|| no_partition(name))?;
-        let memtables: u64 = tree.memtables().map(|m| m.partition_rows(partition.id) as u64).sum();
+        let only = match partition {
+            Some(name) => Some(tree.manifest.partition(name).ok_or_else(|| no_partition(name))?.id),
+            None => None,
+        };
+        let counts = |id: u64| only.is_none_or(|only| only == id);
+        let memtables: u64 = tree.memtables().map(|m| m.living_rows(counts) as u64).sum();
         let segments = tree.manifest.segments.iter();
-        let sealed: u64 = segments.filter(|s| s.partition_id == partition.id).map(|s| s.rows).sum();
+        let sealed: u64 = segments.filter(|s| counts(s.partition_id)).map(|s| s.rows).sum();
         Ok(memtables + sealed)
     }
 }

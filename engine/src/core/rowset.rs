@@ -155,6 +155,11 @@ impl DeleteSet {
         self.log.partition_point(|(ts, _)| *ts <= at)
     }
 
+    /// Number of deleted rows from `start` to before `end`.
+    pub fn len_between(&self, start: u32, end: u32) -> usize {
+        self.all.range_cardinality(start..end) as usize
+    }
+
     /// Entries `(timestamp, row)` after a timestamp, in order.
     pub fn after(&self, at: Timestamp) -> &[(Timestamp, u32)] {
         &self.log[self.len_at(at)..]

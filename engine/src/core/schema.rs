@@ -125,6 +125,20 @@ impl DataType {
         }
     }
 
+    /// Whether values are truth values or numbers.
+    pub fn is_bool_or_number(&self) -> bool {
+        matches!(
+            self,
+            Self::Bool
+                | Self::Int8
+                | Self::Int16
+                | Self::Int32
+                | Self::Int64
+                | Self::Float
+                | Self::Double
+        )
+    }
+
     /// Whether values are vectors.
     pub fn is_vector(&self) -> bool {
         self.vector_dim().is_some() || self.is_sparse_vector()

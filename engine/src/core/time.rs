@@ -32,10 +32,18 @@ impl TimestampOracle {
 
     /// The next timestamp at a wall clock of `now_ms`.
     pub fn next(&self, now_ms: u64) -> Timestamp {
+        self.next_many(now_ms, 1)
+    }
+
+    /// The first of the next `count` timestamps, of which none is given to anybody else.
+    pub fn next_many(&self, now_ms: u64, count: u64) -> Timestamp {
         let wall = from_millis(now_ms);
+        let more = count.saturating_sub(1);
         let before = self
             .last
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(wall.max(last + 1)))
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| {
+                Some(wall.max(last + 1) + more)
+            })
             .unwrap_or_else(|last| last);
         wall.max(before + 1)
     }
@@ -65,5 +73,7 @@ mod tests {
         assert_eq!(to_millis(a), 1_000);
         oracle.observe(from_millis(9_000));
         assert!(oracle.next(5) > from_millis(9_000));
+        let first = oracle.next_many(5, 10);
+        assert_eq!(oracle.next(5), first + 10);
     }
 }

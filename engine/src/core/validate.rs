@@ -73,7 +73,8 @@ pub fn complete_rows(
     Ok(RecordBatch::try_new_with_options(schema.to_arrow(), columns, &options)?)
 }
 
-fn made_key_column(field: &FieldSchema, keys: Vec<i64>) -> ArrayRef {
+/// Made keys as the column that they are.
+pub fn made_key_column(field: &FieldSchema, keys: Vec<i64>) -> ArrayRef {
     match field.data_type {
         DataType::VarChar { .. } => {
             Arc::new(StringArray::from_iter_values(keys.iter().map(i64::to_string)))

@@ -212,10 +212,13 @@ impl Memtable {
         self.inner.read().max_ts
     }
 
-    /// Rows of a partition, deleted ones included.
-    pub fn partition_rows(&self, partition_id: u64) -> usize {
+    /// Rows of the partitions that `counts`, without those that were deleted or replaced.
+    pub fn living_rows(&self, counts: impl Fn(u64) -> bool) -> usize {
         let inner = self.inner.read();
-        inner.chunks.iter().filter(|c| c.partition_id == partition_id).map(|c| c.rows()).sum()
+        let living = |c: &Arc<Chunk>| {
+            c.rows() - inner.deletes.len_between(c.start, c.start + c.rows() as u32)
+        };
+        inner.chunks.iter().filter(|c| counts(c.partition_id)).map(living).sum()
     }
 
     /// Deletes `(timestamp, position)` after a timestamp.

@@ -214,47 +214,19 @@ pub fn is_defined(name: &str) -> bool {
         .any(|word| ObjectPrivilege::from_str_name(&format!("{word}{name}")).is_some())
 }
 
+/// The privileges of a group that is always there, without those of the groups before it on its level.
+fn own_of(group: &str) -> &'static [&'static str] {
+    let mut groups = LEVELS.iter().flat_map(|(_, groups)| groups);
+    groups.find(|(name, _)| *name == group).map_or(&[], |(_, own)| own)
+}
+
 /// Whether one of the three groups of before 2.5 holds a privilege; none if it is no such group.
 pub fn old_group_holds(group: &str, privilege: &str) -> Option<bool> {
-    const READ: &[&str] = &[
-        "Query",
-        "Search",
-        "IndexDetail",
-        "GetFlushState",
-        "GetLoadState",
-        "GetLoadingProgress",
-        "HasPartition",
-        "ShowPartitions",
-        "ShowCollections",
-        "ListAliases",
-        "ListDatabases",
-        "DescribeCollection",
-        "DescribeDatabase",
-        "DescribeAlias",
-        "GetStatistics",
-        "DescribeSnapshot",
-        "ListSnapshots",
-    ];
-    const WRITE: &[&str] = &[
-        "CreateIndex",
-        "DropIndex",
-        "CreatePartition",
-        "DropPartition",
-        "Load",
-        "Release",
-        "Insert",
-        "Delete",
-        "Upsert",
-        "Import",
-        "Flush",
-        "Compaction",
-        "LoadBalance",
-        "CreateAlias",
-        "DropAlias",
-        "CreateSnapshot",
-        "DropSnapshot",
-        "RefreshExternalCollection",
-    ];
+    // The groups of collections came after them, with some more and some less.
+    const READ: &[&str] = &["ShowCollections", "ListDatabases", "DescribeDatabase"];
+    const NOT_READ: [&str; 2] = ["GetImportProgress", "ListImport"];
+    const WRITE: &[&str] = &["CreateAlias", "DropAlias"];
+    const NOT_WRITE: [&str; 2] = ["AddCollectionField", "AlterCollectionSchema"];
     const RULE: &[&str] = &[
         "CreateCollection",
         "DropCollection",
@@ -284,13 +256,17 @@ pub fn old_group_holds(group: &str, privilege: &str) -> Option<bool> {
         "PinSnapshotData",
         "UnpinSnapshotData",
     ];
-    let groups: &[&[&str]] = match group {
-        "ReadOnly" => &[READ],
-        "ReadWrite" => &[READ, WRITE],
-        "Admin" => &[READ, WRITE, RULE],
-        _ => return None,
+    let holds = |more: &[&str], new: &str, but: [&str; 2]| {
+        more.contains(&privilege) || own_of(new).contains(&privilege) && !but.contains(&privilege)
     };
-    Some(groups.iter().any(|own| own.contains(&privilege)))
+    let reads = holds(READ, "CollectionReadOnly", NOT_READ);
+    let writes = reads || holds(WRITE, "CollectionReadWrite", NOT_WRITE);
+    match group {
+        "ReadOnly" => Some(reads),
+        "ReadWrite" => Some(writes),
+        "Admin" => Some(writes || RULE.contains(&privilege)),
+        _ => None,
+    }
 }
 
 /// Privileges that are given and taken together with another.
@@ -328,6 +304,17 @@ mod tests {
         assert!(!builtin_group("DatabaseReadOnly").expect("a group").contains(&"DropCollection"));
         assert_eq!(old_group_holds("ReadOnly", "Insert"), Some(false));
         assert_eq!(old_group_holds("Admin", "Insert"), Some(true));
+        for (privilege, holds) in [
+            ("Query", true),
+            ("ListDatabases", true),
+            ("ListImport", false),
+            ("Import", true),
+            ("DropAlias", true),
+            ("AddCollectionField", false),
+            ("DropCollection", false),
+        ] {
+            assert_eq!(old_group_holds("ReadWrite", privilege), Some(holds), "{privilege}");
+        }
         assert_eq!(old_group_holds("Insert", "Insert"), None);
     }
 }

@@ -54,18 +54,8 @@ fn is_text(kind: &ArrowType) -> bool {
 
 /// Whether a text of a file is the value itself, not JSON of it.
 fn is_plain_text(kind: &DataType) -> bool {
-    let parsed = matches!(
-        kind,
-        DataType::Bool
-            | DataType::Int8
-            | DataType::Int16
-            | DataType::Int32
-            | DataType::Int64
-            | DataType::Float
-            | DataType::Double
-            | DataType::Json
-            | DataType::Array { .. }
-    );
+    let parsed =
+        kind.is_bool_or_number() || matches!(kind, DataType::Json | DataType::Array { .. });
     !parsed && !kind.is_vector()
 }
 

@@ -40,6 +40,15 @@ pub enum Stage {
     Failed(String),
 }
 
+/// What an import that is begun again must find as it was, so that no row is written twice.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Rows in the files.
+    pub rows: u64,
+    /// The key of the first row, where keys are made; the others follow it.
+    pub first_key: u64,
+}
+
 /// An import.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -55,6 +64,12 @@ pub struct Job {
     pub progress: u8,
     /// Rows checked so far, or written at the end.
     pub rows: u64,
+    /// Once all rows are checked: their number, and the first of their keys if keys are made.
+    #[serde(default)]
+    pub checked: Option<Checked>,
+    /// How often it was begun.
+    #[serde(default)]
+    pub begun: u32,
 }
 
 impl Job {

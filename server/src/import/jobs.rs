@@ -9,8 +9,8 @@ use elanus_engine::core::runtime;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::job::{Job, Request, Stage};
-use super::run;
+use super::job::{Checked, Job, Request, Stage};
+use super::{failed, run};
 use crate::status::Failure;
 
 const RECORD: &str = "import/";
@@ -18,6 +18,8 @@ const RECORD: &str = "import/";
 const REMEMBERED: usize = 256;
 /// Imports that run at once; others wait.
 const AT_ONCE: usize = 1;
+/// So often an import is begun: one that ends the server each time must not go on for ever.
+const MOST_BEGUN: u32 = 3;
 
 /// All imports that are remembered.
 #[derive(Clone)]
@@ -28,21 +30,41 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Reads them from the store. What was under way when the server stopped has failed.
+    /// Reads them from the store. What was under way when the server stopped is begun again.
     pub fn open(engine: &Engine) -> Result<Self> {
         let mut jobs = BTreeMap::new();
         for (key, value) in engine.records(RECORD) {
             let mut job: Job = serde_json::from_slice(&value)
                 .map_err(|e| Error::corrupted("the local catalog", format!("record {key}: {e}")))?;
-            if job.is_open() {
-                job.stage = Stage::Failed(
-                    "the server stopped during the import: some of its rows may be written".into(),
-                );
+            if job.is_open() && job.begun >= MOST_BEGUN {
+                job.stage = Stage::Failed(format!(
+                    "the server stopped {MOST_BEGUN} times during the import: some of its rows \
+                     may be written"
+                ));
             }
             jobs.insert(job.id, job);
         }
         let (jobs, turns) = (Arc::new(Mutex::new(jobs)), Arc::new(Semaphore::new(AT_ONCE)));
-        Ok(Self { engine: engine.clone(), jobs, turns })
+        let all = Self { engine: engine.clone(), jobs, turns };
+        all.go_on();
+        Ok(all)
+    }
+
+    /// Begins again what is open. Rows that are written already are replaced by themselves.
+    fn go_on(&self) {
+        let mut open = self.all();
+        open.retain(Job::is_open);
+        for job in open {
+            let (database, name) = (&job.request.database, &job.request.collection);
+            let found = self.engine.collections(database).unwrap_or_default();
+            let Some(own) = found.into_iter().find(|c| c.id() == job.collection_id) else {
+                let why = format!("the collection {name} was dropped during the import");
+                self.change(job.id, |job| job.stage = Stage::Failed(why));
+                continue;
+            };
+            let jobs = self.clone();
+            runtime::spawn(async move { jobs.run(own, job).await });
+        }
     }
 
     /// Begins an import into a collection; gives its number.
@@ -63,6 +85,8 @@ impl Jobs {
             stage: Stage::Pending,
             progress: 0,
             rows: 0,
+            checked: None,
+            begun: 0,
         };
         self.jobs.lock().insert(id, job.clone());
         self.save(&job).await?;
@@ -74,18 +98,7 @@ impl Jobs {
     async fn run(self, collection: Collection, job: Job) {
         let Ok(_turn) = self.turns.acquire().await else { return };
         let id = job.id;
-        self.change(id, |job| job.stage = Stage::Running);
-        let progress = |rows: u64, written: bool| {
-            self.change(id, |job| match written {
-                // Half of the work is checking; how much is left is known once all rows are checked.
-                true => job.progress = (50 + 45 * rows / job.rows.max(1)).min(95) as u8,
-                false => {
-                    job.rows = rows;
-                    job.progress = (job.progress + 1).min(50);
-                }
-            });
-        };
-        let imported = run::import(&self.engine, &collection, &job.request, &progress).await;
+        let imported = self.import(&collection, job).await;
         let ended = match imported {
             Ok(rows) => {
                 self.change(id, |job| (job.stage, job.rows) = (Stage::Persisted, rows));
@@ -104,6 +117,46 @@ impl Jobs {
             tracing::error!(%error, id, "the end of an import cannot be written down");
         }
         self.change(id, |known| *known = job);
+    }
+
+    /// Checks the files from end to end, then writes their rows.
+    async fn import(
+        &self,
+        collection: &Collection,
+        mut job: Job,
+    ) -> std::result::Result<u64, Failure> {
+        let id = job.id;
+        (job.stage, job.begun) = (Stage::Running, job.begun + 1);
+        self.change(id, |known| *known = job.clone());
+        self.save(&job).await?;
+        let progress = |rows: u64, written: bool| {
+            self.change(id, |job| match written {
+                // Half of the work is checking; how much is left is known once all rows are checked.
+                true => job.progress = (50 + 45 * rows / job.rows.max(1)).min(95) as u8,
+                false => {
+                    job.rows = rows;
+                    job.progress = (job.progress + 1).min(50);
+                }
+            });
+        };
+        let files = run::find(&self.engine, &job.request).await?;
+        let source = (&files, &job.request);
+        let rows = run::check(&self.engine, collection, source, &progress).await?;
+        let checked = match job.checked {
+            Some(before) if before.rows == rows => before,
+            Some(before) => {
+                return Err(failed(format!(
+                    "the files have changed since the import was begun: {rows} rows for {}",
+                    before.rows
+                )));
+            }
+            None => Checked { rows, first_key: self.engine.reserve_timestamps(rows.max(1)) },
+        };
+        self.change(id, |job| job.checked = Some(checked));
+        if let Some(job) = self.job(id) {
+            self.save(&job).await?;
+        }
+        run::write(&self.engine, collection, source, checked.first_key, &progress).await
     }
 
     fn change(&self, id: u64, change: impl FnOnce(&mut Job)) {

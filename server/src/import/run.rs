@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, FieldRef, Schema};
 use elanus_engine::api::{Collection, Engine, Rows};
 use elanus_engine::core::error::Error;
 use elanus_engine::core::runtime;
@@ -21,22 +22,29 @@ const BATCHES_AHEAD: usize = 2;
 /// Tells how far it is: rows so far, and whether they are written already.
 pub type Progress<'a> = &'a (dyn Fn(u64, bool) + Send + Sync);
 
-/// Imports; gives the number of rows.
-pub async fn import(
-    engine: &Engine,
-    collection: &Collection,
-    request: &Request,
-    progress: Progress<'_>,
-) -> Result<u64, Failure> {
+/// The files of a request.
+///
+/// # Errors
+/// If one is not there, too large, or must not be read.
+pub async fn find(engine: &Engine, request: &Request) -> Result<Files, Failure> {
     let mut files = Vec::new();
     for name in &request.files {
         files.push((name.clone(), Place::find(engine, name).await?));
     }
-    let files = Arc::new(files);
+    Ok(Arc::new(files))
+}
+
+/// Checks all rows; gives their number.
+pub async fn check(
+    engine: &Engine,
+    collection: &Collection,
+    (files, request): (&Files, &Request),
+    progress: Progress<'_>,
+) -> Result<u64, Failure> {
     let limits = engine.settings().limits.clone();
     let schema = collection.schema();
     let mut rows = 0;
-    let mut batches = read(engine, &files, &schema, request);
+    let mut batches = read(engine, files, &schema, request);
     while let Some(batch) = batches.recv().await {
         let batch = batch?;
         rows += batch.num_rows() as u64;
@@ -48,15 +56,47 @@ pub async fn import(
         runtime::blocking(check).await.map_err(|e| failed(e.message()))?;
         progress(rows, false);
     }
+    Ok(rows)
+}
+
+/// Writes all rows; gives their number. Made keys go up from `first_key`, so that writing them again
+/// replaces them.
+pub async fn write(
+    engine: &Engine,
+    collection: &Collection,
+    (files, request): (&Files, &Request),
+    first_key: u64,
+    progress: Progress<'_>,
+) -> Result<u64, Failure> {
+    let schema = collection.schema();
     let mut written = 0;
     let partition = Some(request.partition.clone()).filter(|name| !name.is_empty());
-    let mut batches = read(engine, &files, &schema, request);
+    let mut batches = read(engine, files, &schema, request);
     while let Some(batch) = batches.recv().await {
-        let rows = Rows { columns: batch?, partition: partition.clone() };
+        let columns = with_keys(&schema, batch?, first_key + written)?;
+        let rows = Rows { columns, partition: partition.clone() };
         written += collection.insert(rows).await.map_err(|e| failed(e.message()))?.count;
         progress(written, true);
     }
     Ok(written)
+}
+
+fn with_keys(
+    schema: &CollectionSchema,
+    batch: RecordBatch,
+    first: u64,
+) -> Result<RecordBatch, Failure> {
+    let key = schema.primary()?;
+    if !key.auto_id {
+        return Ok(batch);
+    }
+    let made = (0..batch.num_rows() as u64).map(|row| (first + row).cast_signed() & i64::MAX);
+    let column = validate::made_key_column(key, made.collect());
+    let given = batch.schema();
+    let field = Arc::new(Field::new(&key.name, column.data_type().clone(), false));
+    let fields: Vec<FieldRef> = given.fields().iter().cloned().chain([field]).collect();
+    let columns = batch.columns().iter().cloned().chain([column]).collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(Error::from)?)
 }
 
 /// Reads all files, away from the async threads; ends when nobody receives any more.
@@ -78,7 +118,8 @@ fn read(
     receiver
 }
 
-type Files = Arc<Vec<(String, Place)>>;
+/// Files by name, with where they lie.
+pub type Files = Arc<Vec<(String, Place)>>;
 
 #[derive(Clone)]
 struct Reading {

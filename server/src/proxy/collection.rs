@@ -349,7 +349,7 @@ pub fn find(ctx: &Context, database: &str, name: &str, id: i64) -> Result<Collec
     ctx.collection(database, name)
 }
 
-fn by_id(ctx: &Context, id: i64) -> Option<Collection> {
+pub(super) fn by_id(ctx: &Context, id: i64) -> Option<Collection> {
     let id = u64::try_from(id).ok()?;
     let databases = ctx.engine.databases();
     databases

@@ -28,5 +28,6 @@ pub mod roles;
 pub mod schema_limits;
 pub mod search;
 mod search_effort;
+pub mod snapshot;
 pub mod statistics;
 pub mod users;

@@ -13,14 +13,14 @@ use super::{collection, load, partition};
 use crate::context::{Context, signed};
 use crate::status::Failure;
 
-/// Rows of a collection; deleted ones count until compaction removes them, as in Milvus.
+/// Rows of a collection; of flushed ones those that were deleted count until compaction removes them, as in Milvus.
 pub async fn of_collection(
     ctx: &Context,
     database: &str,
     request: GetCollectionStatisticsRequest,
 ) -> Result<GetCollectionStatisticsResponse, Failure> {
     let found = collection::find(ctx, database, &request.collection_name, 0)?;
-    let stats = row_count(found.stats().rows_stored);
+    let stats = row_count(found.kept_rows(None)?);
     Ok(GetCollectionStatisticsResponse { status: None, stats })
 }
 
@@ -33,7 +33,7 @@ pub async fn of_partition(
     let found = collection::find(ctx, database, &request.collection_name, 0)?;
     let name = &request.partition_name;
     partition::require(&found.info(), name)?;
-    let stats = row_count(found.partition_rows(name)?);
+    let stats = row_count(found.kept_rows(Some(name))?);
     Ok(GetPartitionStatisticsResponse { status: None, stats })
 }
 

@@ -40,7 +40,7 @@ pub async fn play(raw: &Raw, step: Step) {
     }
 }
 
-async fn told(raw: &Raw, method: &str, request: &[u8]) -> Answer {
+pub(super) async fn told(raw: &Raw, method: &str, request: &[u8]) -> Answer {
     let answer = raw.call(method, request.to_vec()).await;
     let mut answer = answer.unwrap_or_else(|status| panic!("{method}: {status}"));
     // Only in these an answer says when it was given.

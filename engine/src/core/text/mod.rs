@@ -4,20 +4,26 @@
 //! |---|---|
 //! | `standard` | runs of letters and digits |
 //! | `whitespace` | what stands between white space |
+//! | `jieba` | Chinese words, by a dictionary |
+//! | `icu` | what stands between Unicode's word breaks, spaces too |
 //! | `char_group` | what stands between the characters of its `delimiters` |
 //!
 //! | ready-made `type` | made of |
 //! |---|---|
 //! | `standard` | `standard`, lower case, `stop_words` |
 //! | `english` | `standard`, lower case, English stems, English stop words, `stop_words` |
+//! | `chinese` | `jieba`, words with a Chinese character or an ASCII letter or digit, `stop_words` |
 //!
-//! Tokenizers that need dictionaries (`jieba`, `lindera`, `icu`, …) are refused.
+//! Tokenizers that need other dictionaries (`lindera`, `thai`, …) are refused.
 
 pub mod bm25;
+mod chinese;
 mod field;
 mod filters;
+mod icu;
 mod options;
 
+use chinese::Chinese;
 pub use field::{FieldAnalyzer, fill_outputs};
 use filters::Filter;
 use options::{Options, list, unsupported};
@@ -55,6 +61,8 @@ enum Tokenizer {
     Standard,
     Whitespace,
     Chars(Vec<Delimiter>),
+    Chinese(Chinese),
+    Icu,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -161,7 +169,11 @@ impl Analyzer {
         match kind {
             "standard" => {}
             "english" => analyzer.filters.extend([Filter::stems("english")?, Filter::english()]),
-            "chinese" | "arabic" | "thai" => return Err(unsupported("analyzer", kind)),
+            "chinese" => {
+                analyzer.tokenizer = Tokenizer::Chinese(Chinese::default());
+                analyzer.filters = vec![Filter::ChineseAlphaNumOnly];
+            }
+            "arabic" | "thai" => return Err(unsupported("analyzer", kind)),
             other => {
                 let why = format!("unknown build-in analyzer type: {other}");
                 return Err(AnalyzerFault::invalid(why));
@@ -178,6 +190,8 @@ impl Analyzer {
         let mut tokens = match &self.tokenizer {
             Tokenizer::Standard => split(text, |c| !c.is_alphanumeric()),
             Tokenizer::Whitespace => split(text, |c| c.is_ascii_whitespace()),
+            Tokenizer::Chinese(chinese) => chinese.tokens(text),
+            Tokenizer::Icu => icu::tokens(text),
             Tokenizer::Chars(groups) => split(text, |c| groups.iter().any(|g| g.is(c))),
         };
         for filter in &self.filters {
@@ -236,6 +250,22 @@ mod tests {
                 "a searching A",
                 "search|A",
             ),
+            (
+                r#"{"type": "chinese"}"#,
+                "我来到北京清华大学。ok",
+                "我|来到|北京|清华|华大|大学|清华大学|ok",
+            ),
+            (
+                r#"{"tokenizer": {"type": "jieba", "mode": "exact", "hmm": false}}"#,
+                "清华大学 a",
+                "清华大学| |a",
+            ),
+            (
+                r#"{"tokenizer": "icu"}"#,
+                "Ab, 中文测试 駅です ภาษาไทย",
+                "Ab|,| |中文|测试| |駅|です| |ภาษา|ไทย",
+            ),
+            (r#"{"tokenizer": "icu"}"#, "", ""),
             (r#"{"tokenizer": "standard", "filter": ["cncharonly"]}"#, "ab 中文 x", "中文"),
         ] {
             assert_eq!(words(params, text), expected, "{params}");
@@ -258,7 +288,13 @@ mod tests {
             (r#"{"type": 3}"#, "analyzer type should be string", false),
             (r#"{"filter": []}"#, "tokenizer name or type must be set", false),
             (r#"{"tokenizer": "words"}"#, "unsupported tokenizer: words", false),
-            (r#"{"tokenizer": "jieba"}"#, "tokenizer jieba is not supported", true),
+            (r#"{"tokenizer": "lindera"}"#, "tokenizer lindera is not supported", true),
+            (
+                r#"{"tokenizer": {"type": "jieba", "dict": ["x"]}}"#,
+                "dict with own words is not supported",
+                true,
+            ),
+            (r#"{"tokenizer": {"type": "jieba", "mode": "x"}}"#, "mode must be \"exact\"", false),
             (r#"{"tokenizer": "standard", "x": 1}"#, "unknown analyzer option key: x", false),
             (r#"{"tokenizer": "standard", "filter": 1}"#, "filter params should be array", false),
             (r#"{"tokenizer": "standard", "filter": ["x"]}"#, "filter not found :x", false),

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::chinese::Chinese;
 use super::{AnalyzerFault, Delimiter, Tokenizer};
 
 /// Parameters by name.
 pub(super) type Options = Map<String, Value>;
 
 /// Tokenizers of Milvus's that need dictionaries, models or other servers.
-const WITH_DICTIONARIES: [&str; 6] =
-    ["jieba", "lindera", "icu", "thai", "language_identifier", "grpc"];
+const WITH_DICTIONARIES: [&str; 4] = ["lindera", "thai", "language_identifier", "grpc"];
 
 pub(super) fn unsupported(what: &str, name: &str) -> AnalyzerFault {
     AnalyzerFault { why: format!("{what} {name} is not supported"), unsupported: true }
@@ -42,6 +42,8 @@ pub(super) fn tokenizer(value: &Value) -> Result<Tokenizer, AnalyzerFault> {
     match name {
         "standard" => Ok(Tokenizer::Standard),
         "whitespace" => Ok(Tokenizer::Whitespace),
+        "icu" => Ok(Tokenizer::Icu),
+        "jieba" => Chinese::read(options).map(Tokenizer::Chinese),
         "char_group" => {
             let options =
                 options.ok_or_else(|| invalid("char group tokenizer must be customized"))?;

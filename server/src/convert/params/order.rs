@@ -122,17 +122,7 @@ fn sortable(schema: &CollectionSchema, name: &str, asker: Asker) -> Result<Place
 }
 
 fn is_sortable(kind: &DataType) -> bool {
-    matches!(
-        kind,
-        DataType::Bool
-            | DataType::Int8
-            | DataType::Int16
-            | DataType::Int32
-            | DataType::Int64
-            | DataType::Float
-            | DataType::Double
-            | DataType::VarChar { .. }
-    )
+    kind.is_bool_or_number() || matches!(kind, DataType::VarChar { .. })
 }
 
 #[cfg(test)]
