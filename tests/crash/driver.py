@@ -47,6 +47,17 @@ class Client:
         return self.pipe.recv()
 
 
+def waits(pid):
+    """What the threads of a process wait for, as the kernel tells it."""
+    seen = Counter()
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            seen[f"{(task / 'comm').read_text().strip()}: {(task / 'wchan').read_text().strip() or 'running'}"] += 1
+        except OSError:
+            pass
+    return dict(seen)
+
+
 class Driver:
     """One store under load; everything that is found wrong is counted and printed at once."""
 
@@ -129,7 +140,7 @@ class Driver:
         try:
             code = self.server.stop()
         except subprocess.TimeoutExpired:
-            self.fault("ended", "no end within a minute of SIGTERM")
+            self.fault("ended", f"no end within a minute of SIGTERM; its threads wait in {waits(self.server.process.pid)}")
             self.server.kill()
             return
         if code != 0:
