@@ -8,7 +8,7 @@ use crate::neon;
 use crate::scalar;
 #[cfg(target_arch = "x86_64")]
 use crate::x86::{avx2, avx512};
-use crate::{bits, hadamard, half, int8, nibble, tables, tile};
+use crate::{at_most, bits, hadamard, half, int8, nibble, tables, tile};
 
 type Pair = unsafe fn(&[f32], &[f32]) -> f32;
 type Rows = unsafe fn(&[f32], &[f32], &mut [f32]);
@@ -26,6 +26,7 @@ pub struct Kernels {
     l2: Pair,
     dot_rows: Rows,
     l2_rows: Rows,
+    pub(crate) at_most: at_most::Ops,
     pub(crate) nibble: nibble::Ops,
     pub(crate) tables: tables::Ops,
     pub(crate) hadamard: hadamard::Ops,
@@ -43,6 +44,7 @@ macro_rules! table {
             l2: $module::pair::<true>,
             dot_rows: $module::rows::<false>,
             l2_rows: $module::rows::<true>,
+            at_most: at_most::Ops::at($level),
             nibble: nibble::Ops::at($level),
             tables: tables::Ops::at($level),
             hadamard: hadamard::Ops::at($level),

@@ -25,6 +25,7 @@
 #![warn(missing_docs)]
 
 mod aligned;
+mod at_most;
 mod bits;
 mod dispatch;
 mod exact;

@@ -1,5 +1,6 @@
 //! Every level of this CPU against the f64 forms, over shapes and values that break vector code.
 
+mod at_most;
 mod bytes;
 mod hadamard;
 mod half;

@@ -5,13 +5,13 @@
 use elanus_kernels::Kernels;
 use rayon::prelude::*;
 
-use super::query::Ready;
+use super::query::Placed;
 use super::scratch::Scratch;
 use super::search::{Candidate, ClusterSearch, Touched};
 use crate::core::wanted::Wanted;
 
-/// Scores kept at once; more queries are searched in turns.
-const WAVE_SCORES: usize = 1 << 22;
+/// Scores of centroids and numbers of placed queries kept at once; more queries are searched in turns.
+const WAVE_NUMBERS: usize = 1 << 22;
 /// Queries that meet the centroids together.
 const BAND: usize = 32;
 /// Queries below which a thread does not hand any to another.
@@ -28,10 +28,11 @@ impl ClusterSearch<'_> {
         let lists = self.book.lists();
         // Threads that help do not know whose work it is.
         let wanted = Wanted::current();
-        for wave in queries.chunks((WAVE_SCORES / lists).max(BAND)) {
+        for wave in queries.chunks((WAVE_NUMBERS / (lists + 2 * self.book.width)).max(BAND)) {
             let start = found.len() as u32;
             let mut scores = vec![0.0; wave.len() * lists];
-            let mut here = self.survey(wave, &mut scores);
+            let mut placed: Vec<Placed> = wave.iter().map(|_| Placed::default()).collect();
+            let mut here = self.survey(wave, &mut placed, &mut scores);
             here.sort_unstable();
             let here: Vec<u32> = here.into_iter().map(|(_, at)| at).collect();
             found.extend(in_order(&here, Scratch::default, |scratch, at| {
@@ -39,24 +40,34 @@ impl ClusterSearch<'_> {
                     return None;
                 }
                 let scores = &scores[at * lists..(at + 1) * lists];
-                self.run_scored(wave[at], Some(scores), scratch)
+                scratch.ready.query.copy_from(&placed[at]);
+                self.run_placed(Some(scores), scratch)
             }));
             order.extend(here.into_iter().map(|at| start + at));
         }
         (found, order)
     }
 
-    /// Scores of all centroids for each query; returns the nearest of each.
-    fn survey(&self, queries: &[&[f32]], scores: &mut [f32]) -> Vec<(u32, u32)> {
+    /// Places each query and scores all centroids for it; returns the nearest of each.
+    fn survey(
+        &self,
+        queries: &[&[f32]],
+        placed: &mut [Placed],
+        scores: &mut [f32],
+    ) -> Vec<(u32, u32)> {
         let lists = self.book.lists();
-        let bands = queries.par_chunks(BAND).zip(scores.par_chunks_mut(BAND * lists)).enumerate();
-        let nearest = bands.map_init(Ready::default, |ready, (band, (queries, scores))| {
+        let bands = queries
+            .par_chunks(BAND)
+            .zip(placed.par_chunks_mut(BAND))
+            .zip(scores.par_chunks_mut(BAND * lists))
+            .enumerate();
+        let nearest = bands.map(|(band, ((queries, placed), scores))| {
             let mut codes = Vec::with_capacity(queries.len() * self.book.width);
             let mut scales = Vec::with_capacity(queries.len());
-            for query in queries {
+            for (query, placed) in queries.iter().zip(placed) {
                 // One that cannot be told in single precision has scores that nobody looks at.
-                ready.prepare(self.book, self.metric, self.typical, query);
-                ready.push_codes(&mut codes, &mut scales);
+                placed.place(self.book, self.metric, self.typical, query);
+                placed.push_codes(&mut codes, &mut scales);
             }
             Kernels::best().centroid_scores(self.book.packed(), &codes, &scales, scores);
             let nearest = scores.chunks_exact(lists).map(least).enumerate();

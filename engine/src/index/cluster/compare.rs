@@ -64,17 +64,23 @@ impl ClusterSearch<'_> {
             elanus_kernels::prefetch(&fine.mul[at..=at]);
         }
         let kernels = Kernels::best();
-        kernels.int8_dot_picked(&s.ready.bytes, &target.rows.bytes, &s.places, &mut s.dots);
+        kernels.int8_dot_picked(&s.ready.query.bytes, &target.rows.bytes, &s.places, &mut s.dots);
         touched.fine_rows += s.places.len() as u64;
         s.rest.clear();
         s.rest.resize(s.places.len(), 0);
-        if !s.ready.rest.is_empty() {
-            kernels.int8_dot_picked(&s.ready.rest, &target.rows.bytes, &s.places, &mut s.rest);
+        if !s.ready.query.rest.is_empty() {
+            kernels.int8_dot_picked(
+                &s.ready.query.rest,
+                &target.rows.bytes,
+                &s.places,
+                &mut s.rest,
+            );
         }
         for ((pick, dot), rest) in s.picks.iter().zip(&s.dots).zip(&s.rest) {
             let at = pick.place as usize;
             let base = scale.map_or(pick.base, |scale| scale[at] * pick.base);
-            let product = s.ready.bytes_scale * *dot as f32 + s.ready.rest_scale * *rest as f32;
+            let product =
+                s.ready.query.bytes_scale * *dot as f32 + s.ready.query.rest_scale * *rest as f32;
             let distance = base + fine.add[at] + fine.mul[at] * product;
             if s.best.len() < self.keep {
                 let row = target.row(pick.place);

@@ -1,5 +1,7 @@
 //! The few lists of least rank among many.
 
+use elanus_kernels::Kernels;
+
 /// A list with what lists are ordered by, as one number: the order of such numbers is that of the ranks,
 /// and the quickest to sort by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +35,8 @@ pub(super) struct Ranks {
     ranks: Vec<f32>,
     least: Vec<f32>,
     sorted: Vec<f32>,
+    /// Places of low ranks.
+    places: Vec<u32>,
 }
 
 impl Ranks {
@@ -65,11 +69,14 @@ impl Ranks {
             bound = *self.sorted.select_nth_unstable_by(count - 1, f32::total_cmp).1;
         }
         out.clear();
-        for (at, rank) in self.ranks.iter().enumerate() {
+        let list = |at: usize| List::new(list(at), self.ranks[at]);
+        if bound == f32::INFINITY {
             // What is no number is above every bound, but none may be lost where there is no other.
-            if *rank <= bound || bound == f32::INFINITY {
-                out.push(List::new(list(at), *rank));
-            }
+            out.extend((0..self.ranks.len()).map(list));
+        } else {
+            self.places.resize(self.ranks.len(), 0);
+            let found = Kernels::best().at_most(&self.ranks, bound, &mut self.places);
+            out.extend(self.places[..found].iter().map(|at| list(*at as usize)));
         }
         if count < out.len() {
             out.select_nth_unstable(count);

@@ -28,7 +28,7 @@ pub(super) struct Tables {
 
 /// A query in a codebook's space.
 #[derive(Debug, Default)]
-pub(super) struct Ready {
+pub(super) struct Placed {
     /// `[width]`
     pub vector: Vec<f32>,
     /// Squared length in the space, that is: squared distance to the mean.
@@ -43,29 +43,32 @@ pub(super) struct Ready {
     /// What the bytes leave of the vector, in bytes of their own; empty where that does not matter.
     pub rest: Vec<i8>,
     pub rest_scale: f32,
+    /// Whether its distances can be told in single precision.
+    pub sound: bool,
+}
+
+/// A query with what its search looks up.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    pub query: Placed,
     pub fine: Tables,
     pub flat: Tables,
     floats: Vec<f32>,
     plain: Vec<u8>,
 }
 
-impl Ready {
-    /// Makes a query ready; `false` if its distances cannot be told in single precision.
+impl Placed {
+    /// Places a query, in place of the one before.
     ///
     /// `typical` is the mean length of the rows. A query for IP or COSINE is brought to the length of what is
     /// coded: that changes no order, and a much shorter or longer one would drown the others in rounding.
-    pub fn prepare(
-        &mut self,
-        book: &Codebook,
-        metric: Metric,
-        typical: f32,
-        query: &[f32],
-    ) -> bool {
+    pub fn place(&mut self, book: &Codebook, metric: Metric, typical: f32, query: &[f32]) {
         let kernels = Kernels::best();
         self.bytes.resize(book.width, 0);
         let length = kernels.norm_squared(query).sqrt();
-        if !(1e-15..1e15).contains(&length) {
-            return false;
+        self.sound = (1e-15..1e15).contains(&length);
+        if !self.sound {
+            return;
         }
         let scale = match (metric, book.space) {
             (Metric::L2, _) => 1.0,
@@ -86,9 +89,28 @@ impl Ready {
             self.rest_scale = bytes8::quantize_signed(&rest, &mut self.rest);
         }
         // A query so far off that rounding hides the differences between rows has to be compared exactly.
-        self.squared < FARTHEST * book.mean_error.max(f32::MIN_POSITIVE)
+        self.sound = self.squared < FARTHEST * book.mean_error.max(f32::MIN_POSITIVE);
     }
 
+    /// Takes over another one, into the buffers that are there.
+    pub fn copy_from(&mut self, other: &Self) {
+        let Self { vector, squared, length, shift, bytes, bytes_scale, rest, rest_scale, sound } =
+            other;
+        self.vector.clone_from(vector);
+        self.bytes.clone_from(bytes);
+        self.rest.clone_from(rest);
+        (self.squared, self.length, self.shift) = (*squared, *length, *shift);
+        (self.bytes_scale, self.rest_scale, self.sound) = (*bytes_scale, *rest_scale, *sound);
+    }
+
+    /// Adds the codes by which the centroids are scored, and their scale.
+    pub fn push_codes(&self, codes: &mut Vec<u8>, scales: &mut Vec<f32>) {
+        codes.extend(self.bytes.iter().map(|b| (i16::from(*b) + 128) as u8));
+        scales.push(self.bytes_scale);
+    }
+}
+
+impl Ready {
     /// Builds the tables for the codes of units in lists, or of flat ones.
     pub fn build_tables(&mut self, codes: &Codes, flat: bool) {
         let kernels = Kernels::best();
@@ -96,7 +118,7 @@ impl Ready {
         let nibbles = codes.coder.nibbles();
         self.floats.resize(nibbles * POINTS, 0.0);
         tables.entries.resize(nibbles * POINTS, 0);
-        codes.coder.tables(kernels, &self.vector, &mut self.floats);
+        codes.coder.tables(kernels, &self.query.vector, &mut self.floats);
         (tables.unit, tables.offset) = kernels.quantize_tables(&self.floats, &mut tables.entries);
         tables.rounding = tables.unit * (nibbles as f32 / 12.0).sqrt();
         tables.error = codes.error;
@@ -105,15 +127,10 @@ impl Ready {
     /// Scores of all centroids: squared distance less the query's own squared length.
     pub fn centroid_scores(&mut self, book: &Codebook, out: &mut Vec<f32>) {
         self.plain.clear();
-        self.plain.extend(self.bytes.iter().map(|b| (i16::from(*b) + 128) as u8));
+        let mut scales = Vec::new();
+        self.query.push_codes(&mut self.plain, &mut scales);
         out.resize(book.lists(), 0.0);
-        Kernels::best().centroid_scores(book.packed(), &self.plain, &[self.bytes_scale], out);
-    }
-
-    /// Adds the codes by which the centroids are scored, and their scale.
-    pub fn push_codes(&self, codes: &mut Vec<u8>, scales: &mut Vec<f32>) {
-        codes.extend(self.bytes.iter().map(|b| (i16::from(*b) + 128) as u8));
-        scales.push(self.bytes_scale);
+        Kernels::best().centroid_scores(book.packed(), &self.plain, &scales, out);
     }
 }
 

@@ -90,7 +90,7 @@ impl ClusterSearch<'_> {
             return;
         }
         s.ready.build_tables(&self.book.flat, true);
-        let base = s.ready.squared + s.ready.shift;
+        let base = s.ready.query.squared + s.ready.query.shift;
         for (at, target) in self.flat.iter().enumerate() {
             for from in (0..target.rows.rows).step_by(FLAT_STEP) {
                 let to = target.rows.rows.min(from + FLAT_STEP);
@@ -153,7 +153,7 @@ fn scan(
         scale: scale.map(|scale| &scale[places.clone()]),
     };
     let farthest = own.map_or(base, |own| own.most);
-    let slack = tables.slack(sigmas, (farthest - s.ready.shift).max(0.0));
+    let slack = tables.slack(sigmas, (farthest - s.ready.query.shift).max(0.0));
     let tables =
         NibbleTables { tables: &tables.entries, unit: tables.unit, offset: tables.offset + slack };
     s.bounds.resize(places.len(), 0.0);

@@ -116,13 +116,13 @@ impl<'a> ClusterSearch<'a> {
     /// Candidates of a query, nearest first; none if the query's distances cannot be told in single
     /// precision and the rows have to be compared exactly.
     pub fn run(&self, query: &[f32], scratch: &mut Scratch) -> Option<(Vec<Candidate>, Touched)> {
-        self.run_scored(query, None, scratch)
+        scratch.ready.query.place(self.book, self.metric, self.typical, query);
+        self.run_placed(None, scratch)
     }
 
-    /// [`Self::run`] with the scores of all centroids where they are there already.
-    pub(super) fn run_scored(
+    /// [`Self::run`] for the query that the buffers hold, with the scores of all centroids where they are there.
+    pub(super) fn run_placed(
         &self,
-        query: &[f32],
         scores: Option<&[f32]>,
         scratch: &mut Scratch,
     ) -> Option<(Vec<Candidate>, Touched)> {
@@ -131,7 +131,7 @@ impl<'a> ClusterSearch<'a> {
         scratch.best.clear();
         scratch.lists.clear();
         scratch.picks.clear();
-        if !scratch.ready.prepare(self.book, self.metric, self.typical, query) {
+        if !scratch.ready.query.sound {
             return None;
         }
         if self.total <= FEW_ROWS.max(self.keep) || self.total <= self.all_rows() / 100 {
@@ -173,7 +173,7 @@ impl<'a> ClusterSearch<'a> {
         for (at, target) in self.flat.iter().enumerate() {
             places.clear();
             target.places(0, target.rows.rows, &mut places);
-            let base = s.ready.squared + s.ready.shift;
+            let base = s.ready.query.squared + s.ready.query.shift;
             let pick = |place: &u32| Pick { target: at as u32, place: *place, base, bound: 0.0 };
             s.picks.extend(places.iter().map(pick));
             self.compare(s, at, true, touched);
@@ -241,7 +241,7 @@ impl<'a> ClusterSearch<'a> {
     /// The likely ones of the lists that hold allowed rows, in order; returns how many there are.
     fn order_lists(&self, s: &mut Scratch, scores: &[f32]) -> usize {
         let Scratch { ready, ranks, lists, .. } = s;
-        let (seen, squared) = (&self.overview.seen, ready.squared + ready.shift);
+        let (seen, squared) = (&self.overview.seen, ready.query.squared + ready.query.shift);
         ranks.set(|out| seen.ranks(scores, squared, out));
         let name = |at: usize| seen.lists[at];
         let own = self.listed.iter().all(|t| matches!(t.lens, super::view::Lens::Own(_)));
@@ -273,13 +273,14 @@ impl<'a> ClusterSearch<'a> {
 
     /// Shifted squared distance to a centroid.
     fn base(&self, ready: &Ready, list: usize) -> f32 {
-        Kernels::best().l2_squared(&ready.vector, self.book.centroid(list)) + ready.shift
+        Kernels::best().l2_squared(&ready.query.vector, self.book.centroid(list))
+            + ready.query.shift
     }
 
     /// [`Self::base`] from the centroids' scores, where the bytes that those rest on tell rows apart.
     pub(super) fn scored_base(&self, ready: &Ready, scores: &[f32], list: usize) -> f32 {
-        match ready.squared <= NEAR * self.book.mean_error {
-            true => scores[list] + ready.squared + ready.shift,
+        match ready.query.squared <= NEAR * self.book.mean_error {
+            true => scores[list] + ready.query.squared + ready.query.shift,
             false => self.base(ready, list),
         }
     }
