@@ -27,6 +27,10 @@ struct Pass {
     ids: Vec<i32>,
     /// Rows that were compared.
     scanned: u64,
+    /// Rows whose codes were scanned.
+    codes: u64,
+    /// Lists that were looked at.
+    lists: u64,
     /// Wall seconds of turning places into keys.
     keys_seconds: f64,
 }
@@ -76,6 +80,8 @@ pub async fn search(
     line["mode"] = json!(step.mode);
     line["queries"] = json!(queries.len() * passes);
     line["rows_scanned"] = json!(first.scanned);
+    line["codes_scanned"] = json!(first.codes);
+    line["lists_scanned"] = json!(first.lists);
     line["keys_wall_seconds"] = json!(keys_seconds);
     Ok(line)
 }
@@ -90,6 +96,8 @@ async fn pass(
         let snapshot = collection.snapshot();
         let answer = snapshot.search(request).await?;
         all.scanned += answer.counts.rows_scanned;
+        all.codes += answer.counts.codes_scanned;
+        all.lists += answer.counts.lists_scanned;
         let watch = Stopwatch::start();
         let rows: Vec<RowAddress> = answer.hits.iter().flatten().map(|hit| hit.row).collect();
         let mut keys = keys(&snapshot, &rows).await?.into_iter();

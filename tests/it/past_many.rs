@@ -14,7 +14,11 @@ use elanus_engine::core::settings::Settings;
 
 use crate::harness::{folder, open, small_settings};
 
-const SEGMENTS: i64 = 1_000;
+/// `ELANUS_PAST_SEGMENTS` asks for another number.
+fn segments() -> i64 {
+    std::env::var("ELANUS_PAST_SEGMENTS").map_or(1_000, |n| n.parse().expect("a number"))
+}
+
 const ROWS: i64 = 20;
 const TIMES: usize = 5;
 
@@ -92,16 +96,17 @@ async fn time_travel_over_many_segments() {
     let c = engine.create_collection("default", NewCollection::new("c", schema)).await;
     let c = c.expect("a collection");
     let mut middle = 0;
-    for n in 0..SEGMENTS {
+    let segments = segments();
+    for n in 0..segments {
         write(&c, n * ROWS).await;
-        if n == SEGMENTS / 2 {
+        if n == segments / 2 {
             middle = c.snapshot().timestamp();
         }
         c.flush().await.expect("a flush");
     }
-    let all = SEGMENTS * ROWS;
-    let half = (SEGMENTS / 2 + 1) * ROWS;
-    assert_eq!(c.stats().segments.len() as i64, SEGMENTS);
+    let all = segments * ROWS;
+    let half = (segments / 2 + 1) * ROWS;
+    assert_eq!(c.stats().segments.len() as i64, segments);
     measure("create snapshot", async |time| {
         c.create_snapshot(&format!("s{time}"), "").await.expect("a snapshot");
     })

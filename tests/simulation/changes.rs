@@ -37,14 +37,17 @@ impl Actor {
         let world = &self.life.world;
         let name = collection.name();
         // Another one may have the name by the time.
-        *world.dropping.borrow_mut().entry(name.clone()).or_default() += 1;
+        let call = (name.clone(), self.life.process);
+        *world.dropping.borrow_mut().entry(call.clone()).or_default() += 1;
         self.maybe(collection, |model, _| model.drop_begun = true);
         engine.drop_collection("default", &name).await?;
         let left: Vec<u64> = engine.all_collections().iter().map(Collection::id).collect();
         for (id, model) in world.model.borrow_mut().iter_mut().filter(|(_, m)| m.name == name) {
             model.drop_begun |= !left.contains(id);
         }
-        world.dropping.borrow_mut().entry(name).and_modify(|calls| *calls -= 1);
+        // Who has taken the store since has counted it as done.
+        let mut dropping = world.dropping.borrow_mut();
+        dropping.entry(call).and_modify(|calls| *calls = calls.saturating_sub(1));
         Ok(())
     }
 

@@ -146,23 +146,33 @@ impl Life {
                 expected
             };
             check::check(&self.world, &snapshot, &expected).await?;
+            self.still_ours()?;
             self.named(&collection).await?;
-            if self.replaced.get() {
-                return Err(Error::fenced("another process looks at it now"));
-            }
+            self.still_ours()?;
         }
         let names: BTreeSet<String> = engine.all_collections().iter().map(|c| c.name()).collect();
         assert_eq!(names.len(), there.len(), "two collections have one name");
         self.world.looked.set(self.process);
         let dropping = std::mem::take(&mut *self.world.dropping.borrow_mut());
         self.world.model.borrow_mut().retain(|id, collection| {
-            let dropping = dropping.get(&collection.name).is_some_and(|calls| *calls > 0);
+            let its = |((name, _), calls): (&(String, Process), &u64)| {
+                *name == collection.name && *calls > 0
+            };
+            let dropping = dropping.iter().any(its);
             let explained =
                 there.contains(id) || collection.drop_begun || collection.unsure || dropping;
             assert!(explained, "collection {} ({id}) is gone", collection.name);
             there.contains(id)
         });
         Ok(())
+    }
+
+    /// The model is of the store as the one sees it that has taken it last.
+    fn still_ours(&self) -> Result<(), Error> {
+        match self.replaced.get() {
+            true => Err(Error::fenced("another process looks at it now")),
+            false => Ok(()),
+        }
     }
 
     /// Versions that are kept by name are there, and show what they showed.
@@ -183,6 +193,7 @@ impl Life {
         }
         for name in there.into_keys() {
             let then = collection.as_of(&AsOf::Snapshot(name)).await?;
+            self.still_ours()?;
             let expected = {
                 let model = self.world.model.borrow();
                 let Some(known) = model.get(&collection.id()) else { return Ok(()) };

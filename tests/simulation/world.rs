@@ -60,8 +60,8 @@ pub struct World {
     pub making: RefCell<BTreeSet<String>>,
     /// Clones that are being made, by name.
     pub cloning: RefCell<BTreeMap<String, Collection>>,
-    /// Names whose collections are being dropped, with the calls under way or unanswered.
-    pub dropping: RefCell<BTreeMap<String, u64>>,
+    /// Names whose collections are being dropped, by process, with the calls under way or unanswered.
+    pub dropping: RefCell<BTreeMap<(String, Process), u64>>,
     /// What is under way, by collection.
     pub running: RefCell<Vec<(u64, &'static str)>>,
     /// Numbers for rows.

@@ -24,6 +24,7 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
+mod aligned;
 mod bits;
 mod dispatch;
 mod exact;
@@ -45,6 +46,7 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use aligned::AlignedBytes;
 pub use dispatch::{Kernels, dot, l2_squared, norm_squared};
 pub use exact::{Metric, dot_f64, exact_score, l2_squared_f64, norm_squared_f64};
 pub use half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};

@@ -37,7 +37,8 @@ impl Background {
         Self { stop, tasks }
     }
 
-    /// Lets running jobs end at their next step and waits for them.
+    /// Ends running jobs at their next step and waits for that. What they leave half done is garbage, rows that are
+    /// not flushed stay in the log; only a version that is being published is published.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for task in self.tasks {
@@ -45,6 +46,18 @@ impl Background {
                 tracing::warn!("a background task ended early");
             }
         }
+    }
+}
+
+/// Does some work, or as much of it as there is time for before the end.
+async fn until_stopped<T>(
+    stopped: &mut watch::Receiver<bool>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        _ = stopped.changed() => None,
+        done = work => Some(done),
     }
 }
 
@@ -58,15 +71,18 @@ async fn flush_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
     loop {
         let Some(inner) = engine.upgrade() else { return };
         let work = inner.context.work.clone();
-        for collection in collections(&inner) {
-            report(collection.shard.flush_due().await, "flush", &collection);
+        let flushes = async {
+            for collection in collections(&inner) {
+                report(collection.shard.flush_due().await, "flush", &collection);
+            }
+        };
+        if until_stopped(&mut stopped, flushes).await.is_none() {
+            return;
         }
         drop(inner);
-        tokio::select! {
-            biased;
-            _ = stopped.changed() => return,
-            () = work.notified() => {}
-            () = runtime::sleep(Duration::from_millis(500)) => {}
+        let pause = runtime::within(Duration::from_millis(500), work.notified());
+        if until_stopped(&mut stopped, pause).await.is_none() {
+            return;
         }
     }
 }
@@ -80,17 +96,14 @@ async fn compaction_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         if settings.enabled && inner.context.space.check().is_ok() {
             let slots = Arc::new(Semaphore::new(settings.max_jobs));
             let jobs = collections(&inner).into_iter().map(|c| compact_one(c, slots.clone()));
-            tokio::select! {
-                biased;
-                _ = stopped.changed() => return,
-                _ = futures::future::join_all(jobs) => {}
+            let jobs = futures::future::join_all(jobs);
+            if until_stopped(&mut stopped, jobs).await.is_none() {
+                return;
             }
         }
         drop(inner);
-        tokio::select! {
-            biased;
-            _ = stopped.changed() => return,
-            () = runtime::sleep(interval) => {}
+        if until_stopped(&mut stopped, runtime::sleep(interval)).await.is_none() {
+            return;
         }
     }
 }
@@ -118,9 +131,8 @@ async fn memory_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         inner.context.files.cache.trim();
         tracing::trace!("the process has {} MiB, of which {budget}", bytes >> 20);
         drop(inner);
-        tokio::select! {
-            _ = stopped.changed() => return,
-            () = runtime::sleep(LOOK_AT_MEMORY) => {}
+        if until_stopped(&mut stopped, runtime::sleep(LOOK_AT_MEMORY)).await.is_none() {
+            return;
         }
     }
 }
@@ -130,20 +142,25 @@ async fn garbage_loop(engine: Weak, mut stopped: watch::Receiver<bool>) {
         let Some(inner) = engine.upgrade() else { return };
         let interval = inner.context.settings.gc.interval_ms;
         if interval > 0 {
-            for collection in collections(&inner) {
-                report(collection.shard.collect_garbage().await, "garbage collection", &collection);
-            }
             let engine = Engine { inner: inner.clone() };
-            if let Err(e) = engine.collect_dropped().await {
-                tracing::warn!("garbage of dropped collections: {e}");
+            if until_stopped(&mut stopped, collect_all(&engine)).await.is_none() {
+                return;
             }
         }
         drop(inner);
-        tokio::select! {
-            biased;
-            _ = stopped.changed() => return,
-            () = runtime::sleep(Duration::from_millis(interval.max(1_000))) => {}
+        let pause = Duration::from_millis(interval.max(1_000));
+        if until_stopped(&mut stopped, runtime::sleep(pause)).await.is_none() {
+            return;
         }
+    }
+}
+
+async fn collect_all(engine: &Engine) {
+    for collection in collections(&engine.inner) {
+        report(collection.shard.collect_garbage().await, "garbage collection", &collection);
+    }
+    if let Err(e) = engine.collect_dropped().await {
+        tracing::warn!("garbage of dropped collections: {e}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use super::engine::{files, pools};
+use super::opening::{files, pools};
 use crate::core::error::Result;
 use crate::core::runtime::{self, Clock, SystemClock};
 use crate::core::settings::Settings;

@@ -48,6 +48,7 @@ mod databases;
 mod engine;
 mod files;
 mod maintenance;
+mod opening;
 mod records;
 
 pub use crate::collection::rows::{DEFAULT_PARTITION, Rows, Written};
@@ -65,9 +66,10 @@ pub use crate::shard::snapshot::{
 };
 pub use crate::storage::catalog::DatabaseRecord as DatabaseInfo;
 pub use clones::CloneOrder;
-pub(crate) use engine::read_store_file;
-pub use engine::{DEFAULT_DATABASE, Engine, NewCollection, OpenOptions};
+pub use engine::{DEFAULT_DATABASE, Engine, NewCollection};
 pub(crate) use maintenance::MaintenanceEngine;
+pub use opening::OpenOptions;
+pub(crate) use opening::read_store_file;
 pub use records::RecordChange;
 
 /// The score of one pair of vectors as searches report it (before rounding to 32 bits): the same on every

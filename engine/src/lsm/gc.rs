@@ -50,10 +50,13 @@ impl GcReport {
     }
 }
 
-/// Versions that protect their files: the newest, and each that was the newest within the grace time.
+/// Versions that protect their files: the newest, and each that was the newest within the grace time. One whose
+/// successor is gone was replaced even before that one, and stays for its name only, also when the grace time has
+/// become longer since or the clock was set back.
 pub fn protected(versions: &[(u64, u64)], grace_ms: u64, now_ms: u64) -> Vec<u64> {
     let mut kept: Vec<u64> = versions
         .windows(2)
+        .filter(|pair| pair[1].0 == pair[0].0 + 1)
         .filter(|pair| pair[1].1.saturating_add(grace_ms) > now_ms)
         .map(|pair| pair[0].0)
         .collect();
@@ -172,6 +175,8 @@ mod tests {
         let versions = [(1, 100), (2, 200), (3, 900)];
         assert_eq!(protected(&versions, 500, 1000), vec![2, 3]);
         assert_eq!(protected(&versions, 500, 2000), vec![3]);
+        // Version 2 is there because it has a name; when it was replaced is not known any more.
+        assert_eq!(protected(&[(2, 200), (4, 900)], 500, 1000), vec![4]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which version of a collection tells of a moment.
 
 use super::manifest::{Manifest, NamedSnapshot};
+use super::moments::{KnownMoments, Moments};
 use super::{commit, gc};
 use crate::core::error::{Error, Result, Subject};
 use crate::core::settings::GcSettings;
@@ -49,11 +50,13 @@ pub struct History<'a> {
     pub settings: &'a GcSettings,
     /// Time of day.
     pub now_ms: u64,
+    /// What is known of versions already.
+    pub known: &'a KnownMoments,
 }
 
 impl History<'_> {
     /// The version that holds the rows of a moment: the last one that is exact from then on. `exact_from_ts`
-    /// never goes back, so a few are read to find it.
+    /// never goes back, so the heads of a few are read to find it.
     pub async fn at(&self, ts: Timestamp) -> Result<Manifest> {
         let gone = |reason: &str| {
             Err(Error::not_found(
@@ -72,28 +75,31 @@ impl History<'_> {
         let (mut low, mut high, mut found) = (0, kept.len(), None);
         while low < high {
             let middle = low + (high - low) / 2;
-            let manifest = self.read(kept[middle]).await?;
-            if manifest.exact_from_ts != 0 && manifest.exact_from_ts <= ts {
+            let moments = self.moments(kept[middle]).await?;
+            if moments.exact_from_ts != 0 && moments.exact_from_ts <= ts {
                 low = middle + 1;
-                found = Some(manifest);
-            } else if manifest.exact_from_ts == 0 {
+                found = Some((kept[middle], moments.flushed_ts));
+            } else if moments.exact_from_ts == 0 {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        if let (Some(found), Some(next)) = (&found, kept.get(low)) {
-            let gap = self.read(*next).await?.gap_from_ts.filter(|from| *from < ts);
-            if gap.is_some() {
+        if let (Some((version, flushed_ts)), Some(next)) = (found, kept.get(low)) {
+            let gap = match *next == version + 1 {
+                true => self.moments(*next).await?.gap_from_ts,
+                // What came between the two is not known any more.
+                false => Some(flushed_ts),
+            };
+            if gap.is_some_and(|from| from < ts) {
                 return gone(&format!(
                     "rows that were there then were replaced before they were flushed; \
-                     the nearest moment before it is TIMESTAMP {}",
-                    found.flushed_ts
+                     the nearest moment before it is TIMESTAMP {flushed_ts}"
                 ));
             }
         }
         match found {
-            Some(manifest) => Ok(manifest),
+            Some((version, _)) => self.read(version).await,
             None => gone("its version of then is not kept (setting gc.retention_ms)"),
         }
     }
@@ -117,6 +123,13 @@ impl History<'_> {
     async fn kept_by_time(&self) -> Result<Vec<u64>> {
         let versions = commit::versions(self.bucket, self.newest.collection_id).await?;
         Ok(gc::protected(&versions, self.settings.kept_ms(), self.now_ms))
+    }
+
+    async fn moments(&self, version: u64) -> Result<Moments> {
+        if version == self.newest.version {
+            return Ok(Moments::of(self.newest));
+        }
+        self.known.get(self.bucket, self.newest.collection_id, version).await
     }
 
     async fn read(&self, version: u64) -> Result<Manifest> {

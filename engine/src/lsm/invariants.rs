@@ -81,7 +81,7 @@ fn kept_segments(old: &Manifest, new: &Manifest) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -117,7 +117,7 @@ mod tests {
         })
     }
 
-    fn manifest(codebooks: &[(&str, u64)], indexes: &[(&str, u64)]) -> Manifest {
+    pub fn manifest(codebooks: &[(&str, u64)], indexes: &[(&str, u64)]) -> Manifest {
         let key = FieldSchema::new("id", DataType::Int64).primary();
         let codebook = |(field, version): &(&str, u64)| CodebookMeta {
             field: (*field).into(),

@@ -10,4 +10,5 @@ pub mod invariants;
 pub mod layout;
 pub mod manifest;
 pub mod manifest_codec;
+pub mod moments;
 pub mod plan;

@@ -9,7 +9,7 @@ pub mod reader;
 pub mod scalar;
 pub mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
@@ -103,13 +103,15 @@ pub struct CodesFile {
     pub file: SegmentFile,
 }
 
+/// Bounds of columns, made when a filter first asks for them.
+type Stats = LazyLock<UnitStats, Box<dyn FnOnce() -> UnitStats + Send + Sync>>;
+
 /// A sealed segment in use: its identity, its open files and its delete set in memory.
 #[derive(Debug)]
 pub struct Segment {
     /// What it is.
     pub identity: SegmentIdentity,
-    /// Bounds of its columns.
-    pub stats: UnitStats,
+    stats: Stats,
     files: Arc<SegmentFiles>,
     reader: OnceCell<SegmentReader>,
     keys: OnceCell<(Arc<SegmentKeys>, Reservation)>,
@@ -126,7 +128,7 @@ impl Segment {
     pub fn new(
         files: Arc<SegmentFiles>,
         identity: SegmentIdentity,
-        stats: UnitStats,
+        stats: impl FnOnce() -> UnitStats + Send + Sync + 'static,
         deletes: DeleteSet,
         keys: Option<Arc<SegmentKeys>>,
     ) -> Self {
@@ -136,7 +138,7 @@ impl Segment {
         });
         Self {
             identity,
-            stats,
+            stats: LazyLock::new(Box::new(stats)),
             files,
             reader: OnceCell::new(),
             keys: OnceCell::new_with(keys),
@@ -145,6 +147,11 @@ impl Segment {
             broken: Mutex::default(),
             coming: scalar::Coming::default(),
         }
+    }
+
+    /// Bounds of its columns.
+    pub fn stats(&self) -> &UnitStats {
+        &self.stats
     }
 
     /// The key index, read on first use.

@@ -20,6 +20,7 @@ use crate::core::runtime;
 use crate::core::time::Timestamp;
 use crate::lsm::codebooks::{self, Codebooks};
 use crate::lsm::manifest::{FileMeta, Manifest, SegmentMeta};
+use crate::lsm::moments::KnownMoments;
 use crate::lsm::{commit, gc};
 use crate::segment::bounds::{self, Bounds};
 use crate::segment::keys::SegmentKeys;
@@ -40,6 +41,7 @@ pub struct Shard {
     /// Its codebooks.
     pub(super) codebooks: Arc<Codebooks>,
     pub(super) joins: Arc<Joins>,
+    pub(super) moments: KnownMoments,
     pub(super) key_column: usize,
     pub(super) epoch: u64,
     pub(super) log: CollectionLog,
@@ -122,6 +124,7 @@ impl Shard {
             collection_id,
             codebooks: Arc::new(Codebooks::new(bucket, collection_id)),
             joins: Arc::new(Joins::new(context.files.clone(), collection_id)),
+            moments: KnownMoments::default(),
             key_column,
             epoch: manifest.epoch,
             log,
@@ -415,6 +418,7 @@ pub(super) fn make_segment(
             })
             .collect(),
     };
-    let stats = bounds::to_unit_stats(&place.storage_schema, meta.rows, &bounds);
+    let (schema, rows) = (place.storage_schema.clone(), meta.rows);
+    let stats = move || bounds::to_unit_stats(&schema, rows, &bounds);
     Segment::new(context.files.clone(), identity, stats, deletes, keys)
 }

@@ -49,6 +49,7 @@ impl Shard {
             newest,
             settings: &self.context.settings.gc,
             now_ms: self.context.clock.now_ms(),
+            known: &self.moments,
         }
     }
 

@@ -123,6 +123,7 @@ impl Shard {
             tracing::warn!("collection {}: its version was not noted: {e}", self.collection_id);
         }
         let next = Arc::new(next);
+        self.moments.note(&next);
         let retired = {
             let _writing = self.write_lock.lock();
             // Readers and writers went on meanwhile: the tree has changed, the manifest has not.

@@ -202,7 +202,7 @@ impl Unit {
 
     fn stats(&self) -> Option<&UnitStats> {
         match &self.source {
-            UnitSource::Segment(segment) => Some(&segment.stats),
+            UnitSource::Segment(segment) => Some(segment.stats()),
             UnitSource::Chunk(_) => None,
         }
     }

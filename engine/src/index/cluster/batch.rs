@@ -6,7 +6,8 @@ use elanus_kernels::Kernels;
 use rayon::prelude::*;
 
 use super::query::Ready;
-use super::search::{Candidate, ClusterSearch, Scratch, Touched};
+use super::scratch::Scratch;
+use super::search::{Candidate, ClusterSearch, Touched};
 use crate::core::wanted::Wanted;
 
 /// Scores kept at once; more queries are searched in turns.

@@ -1,6 +1,8 @@
 //! The codes of a segment as bytes: a header, then sections, each with its own checksum, so that one can be
 //! read and checked without the others.
 
+use std::borrow::Cow;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::codebook::Codebook;
@@ -18,17 +20,15 @@ const SECTIONS: usize = 11;
 impl CodedRows {
     /// The bytes of the file.
     pub fn encode(&self, codebook_version: u64) -> Vec<u8> {
-        let floats =
-            |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-        let words =
-            |values: &[u32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-        let sections: [Vec<u8>; SECTIONS] = [
+        let floats = |values: &[f32]| bytes_of(values.iter().map(|v| v.to_le_bytes()));
+        let words = |values: &[u32]| bytes_of(values.iter().map(|v| v.to_le_bytes()));
+        let sections: [Cow<'_, [u8]>; SECTIONS] = [
             words(&self.starts),
             floats(&self.spread),
-            self.nibbles.clone(),
+            Cow::Borrowed(&*self.nibbles),
             floats(&self.coarse.add),
             floats(&self.coarse.mul),
-            self.bytes.clone(),
+            Cow::Borrowed(&*self.bytes),
             floats(&self.fine.add),
             floats(&self.fine.mul),
             floats(&self.lengths),
@@ -47,6 +47,7 @@ impl CodedRows {
         let sum = xxh3_64(&head.0);
         head.u64(sum);
         let mut out = head.0;
+        out.reserve_exact(sections.iter().map(|s| s.len()).sum());
         sections.iter().for_each(|s| out.extend_from_slice(s));
         out
     }
@@ -94,9 +95,9 @@ impl CodedRows {
             rows,
             starts: words(parts[0]),
             spread: floats(parts[1]),
-            nibbles: parts[2].to_vec(),
+            nibbles: parts[2].into(),
             coarse: Factors { add: floats(parts[3]), mul: floats(parts[4]) },
-            bytes: parts[5].to_vec(),
+            bytes: parts[5].into(),
             fine: Factors { add: floats(parts[6]), mul: floats(parts[7]) },
             lengths: floats(parts[8]),
             order,
@@ -129,6 +130,10 @@ impl CodedRows {
             && order.is_none_or(|o| o.len() == self.rows)
             && order.is_none_or(|o| o.iter().all(|row| (*row as usize) < unit_rows))
     }
+}
+
+fn bytes_of(values: impl Iterator<Item = [u8; 4]>) -> Cow<'static, [u8]> {
+    Cow::Owned(values.collect::<Vec<_>>().into_flattened())
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

@@ -36,15 +36,19 @@ pub(super) struct Ranks {
 }
 
 impl Ranks {
-    /// Takes other ranks.
-    pub fn set(&mut self, ranks: impl Iterator<Item = f32>) {
+    /// Takes other ranks, those that `fill` puts into an empty buffer.
+    pub fn set(&mut self, fill: impl FnOnce(&mut Vec<f32>)) {
         self.ranks.clear();
-        self.ranks.extend(ranks);
-        let least = |part: &[f32]| {
-            part.iter().fold(f32::INFINITY, |least, rank| if *rank < least { *rank } else { least })
-        };
+        fill(&mut self.ranks);
+        // A part is every n-th rank, so that neighbouring parts are compared at once.
+        let parts = self.ranks.len().div_ceil(PART).max(1);
         self.least.clear();
-        self.least.extend(self.ranks.chunks(PART).map(least));
+        self.least.resize(parts, f32::INFINITY);
+        for ranks in self.ranks.chunks(parts) {
+            for (least, rank) in self.least.iter_mut().zip(ranks) {
+                *least = if rank < least { *rank } else { *least };
+            }
+        }
     }
 
     /// Number of ranks.
@@ -87,7 +91,7 @@ mod tests {
                 ranks.iter().zip(5..).map(|(rank, list)| List::new(list, *rank)).collect();
             all.sort_unstable();
             let mut set = Ranks::default();
-            set.set(ranks.iter().copied());
+            set.set(|out| out.extend(&ranks));
             for count in [0, 1, 2, 16, 17, 50, 94, 95, 96, 400, 759, 2_000] {
                 let mut some = Vec::new();
                 set.lowest(count, |at| at as u32 + 5, &mut some);
@@ -100,14 +104,14 @@ mod tests {
     #[test]
     fn ranks_that_are_no_numbers_come_last_and_are_not_lost() {
         let mut set = Ranks::default();
-        set.set((0..100).map(|i| if i % 2 == 0 { f32::NAN } else { i as f32 }));
+        set.set(|out| out.extend((0..100).map(|i| if i % 2 == 0 { f32::NAN } else { i as f32 })));
         let mut some = Vec::new();
         set.lowest(3, |at| at as u32, &mut some);
         some.sort_unstable();
         assert_eq!(some.iter().map(|l| l.list()).collect::<Vec<_>>(), [1, 3, 5]);
         set.lowest(100, |at| at as u32, &mut some);
         assert_eq!(some.len(), 100);
-        set.set(std::iter::repeat_n(f32::NAN, 40));
+        set.set(|out| out.resize(40, f32::NAN));
         set.lowest(2, |at| at as u32, &mut some);
         assert_eq!(some.len(), 2);
         assert!(List::new(1, -2.0) < List::new(0, 1.0) && List::new(0, -3.5).rank() == -3.5);

@@ -12,18 +12,37 @@ pub struct Overview {
     /// Allowed rows of each list, over all units.
     pub counts: Vec<u32>,
     /// The lists that have any.
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: Seen,
     /// For each allowed row so many rows are in those lists, by the number of all rows.
     pub depth: f64,
 }
 
-/// A list that has allowed rows: `rank = scale (|q-c|² - inner) + add`.
-#[derive(Debug, Clone, Copy)]
+/// Lists that have allowed rows, in order: `rank = scale |q-c|² + add`.
+#[derive(Debug, Default)]
 pub(super) struct Seen {
-    pub list: u32,
-    pub scale: f32,
-    pub inner: f32,
-    pub add: f32,
+    pub lists: Vec<u32>,
+    scale: Vec<f32>,
+    add: Vec<f32>,
+}
+
+impl Seen {
+    pub fn len(&self) -> usize {
+        self.lists.len()
+    }
+
+    /// The rank of each list for a query of which `squared` and the scores of all centroids give `|q-c|²`.
+    pub fn ranks(&self, scores: &[f32], squared: f32, out: &mut Vec<f32>) {
+        out.clear();
+        let factors = self.scale.iter().zip(&self.add);
+        if self.len() == scores.len() {
+            let ranks = scores.iter().zip(factors);
+            out.extend(ranks.map(|(score, (scale, add))| scale * (score + squared) + add));
+        } else {
+            let ranks = self.lists.iter().zip(factors);
+            let rank = |list: u32, scale, add| scale * (scores[list as usize] + squared) + add;
+            out.extend(ranks.map(|(list, (scale, add))| rank(*list, scale, add)));
+        }
+    }
 }
 
 impl Overview {
@@ -58,18 +77,22 @@ impl Overview {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        4 * self.counts.len() + 16 * self.seen.len()
+        4 * self.counts.len() + 12 * self.seen.len()
     }
 }
 
 /// The lists with allowed rows. The largest unit that has rows of a list speaks for all.
-fn seen(listed: &[Target<'_>], counts: &[u32]) -> Vec<Seen> {
-    let one = |list: usize| {
+fn seen(listed: &[Target<'_>], counts: &[u32]) -> Seen {
+    let mut seen = Seen::default();
+    for list in (0..counts.len()).filter(|list| counts[*list] > 0) {
         let has_rows = |t: &&Target<'_>| t.rows.list(list).0 < t.rows.list(list).1;
-        let target = listed.iter().find(has_rows)?;
+        let Some(target) = listed.iter().find(has_rows) else { continue };
         let (add, scale) = target.lens.list(list);
+        // `|q-c|² + R²/2`: what all lists have of `R²` in `add`, less the rest.
         let inner = (1.0 - HALF_SPREAD) * target.rows.spread[list];
-        Some(Seen { list: list as u32, scale, inner, add })
-    };
-    (0..counts.len()).filter(|list| counts[*list] > 0).filter_map(one).collect()
+        seen.lists.push(list as u32);
+        seen.scale.push(scale);
+        seen.add.push(add - scale * inner);
+    }
+    seen
 }

@@ -1,6 +1,6 @@
 //! A query made ready for the codes of one codebook.
 
-use elanus_kernels::Kernels;
+use elanus_kernels::{AlignedBytes, Kernels};
 
 use super::bytes8;
 use super::codebook::{Codebook, Codes, Space, into_space};
@@ -17,7 +17,7 @@ const ONE_BYTE: f32 = 16.0;
 /// Nibble tables of a query for one set of codes.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
-    pub entries: Vec<u8>,
+    pub entries: AlignedBytes,
     pub unit: f32,
     pub offset: f32,
     /// Standard deviation of a sum for the rounding of its entries.

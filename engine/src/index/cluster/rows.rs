@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use elanus_kernels::{BLOCK_ROWS, Kernels};
+use elanus_kernels::{AlignedBytes, BLOCK_ROWS, Kernels};
 use rayon::prelude::*;
 
 use super::bytes8;
@@ -24,11 +24,11 @@ pub struct CodedRows {
     /// Mean squared length of the residuals of each list.
     pub spread: Vec<f32>,
     /// Nibbles in blocks of 32 rows: see [`elanus_kernels::NibbleRows`].
-    pub nibbles: Vec<u8>,
+    pub nibbles: AlignedBytes,
     /// Factors of the nibble codes.
     pub coarse: Factors,
     /// `[rows, width]`
-    pub bytes: Vec<u8>,
+    pub bytes: AlignedBytes,
     /// Factors of the byte codes.
     pub fine: Factors,
     /// Length of each vector as it was given.

@@ -82,18 +82,17 @@ impl<'a> Target<'a> {
         self.allowed.is_none()
     }
 
-    /// Asks for the first codes of a list before they are needed.
-    pub(super) fn prefetch(&self, list: usize) {
+    /// Asks for the codes of neighbouring lists before they are needed.
+    pub(super) fn prefetch(&self, first: usize, last: usize) {
         let block_bytes = self.rows.nibbles.len() / self.rows.rows.div_ceil(BLOCK_ROWS).max(1);
-        let block = self.rows.list(list).0 / BLOCK_ROWS;
-        let end = ((block + 1) * block_bytes).min(self.rows.nibbles.len());
-        elanus_kernels::prefetch(&self.rows.nibbles[(block * block_bytes).min(end)..end]);
-        let factors = block * BLOCK_ROWS..(block + 1) * BLOCK_ROWS;
+        let from = self.rows.list(first).0 / BLOCK_ROWS;
+        let to = self.rows.list(last).1.div_ceil(BLOCK_ROWS);
+        let bytes = from * block_bytes..to * block_bytes;
+        self.rows.nibbles.get(bytes).into_iter().for_each(elanus_kernels::prefetch);
+        let factors = from * BLOCK_ROWS..to * BLOCK_ROWS;
         let coarse = self.lens.coarse();
-        if let (Some(add), Some(mul)) = (coarse.add.get(factors.clone()), coarse.mul.get(factors)) {
-            elanus_kernels::prefetch(add);
-            elanus_kernels::prefetch(mul);
-        }
+        coarse.add.get(factors.clone()).into_iter().for_each(elanus_kernels::prefetch);
+        coarse.mul.get(factors).into_iter().for_each(elanus_kernels::prefetch);
     }
 
     /// Row of the unit at a place.
