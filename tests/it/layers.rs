@@ -48,7 +48,7 @@ const FLOORS: [(&str, &[&[&str]]); 3] = [
         "server",
         &[
             &["status", "deadline", "slow"],
-            &["convert", "memory", "access"],
+            &["answer", "convert", "memory", "access"],
             &["import"],
             &["context"],
             &["proxy"],

@@ -71,6 +71,8 @@ def test_a_vector_field_is_added(server):
     client.insert("growing", [{"id": 1, "v": [1, 1]}])
     client.flush("growing")
     client.add_collection_field("growing", "w", DataType.FLOAT_VECTOR, dim=3, nullable=True)
+    with pytest.raises(MilvusException, match="field index of the field: w is not loaded, please reload"):
+        client.search("growing", [[1, 2, 3]], anns_field="w", limit=5)
     params = client.prepare_index_params()
     params.add_index("w", index_type="FLAT", metric_type="L2")
     client.create_index("growing", params)

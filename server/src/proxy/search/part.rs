@@ -23,7 +23,7 @@ use crate::convert::vectors::{default_metric, queries_of_rows};
 use crate::convert::{ids, internal, invalid, mismatch, placeholder};
 use crate::proxy::index_params::kinds::Vectors;
 use crate::proxy::search_effort::{self, Asked, Mode};
-use crate::status::Failure;
+use crate::status::{Failure, code};
 
 /// A vector search.
 pub(super) struct Part {
@@ -239,6 +239,14 @@ fn field_metric(
     asked: Option<&str>,
 ) -> Result<Metric, Failure> {
     let index = info.indexes.iter().find(|i| i.field == field.name);
+    // All vector fields had an index when the collection was loaded: this one came later.
+    if info.loaded && index.is_none() {
+        let name = &field.name;
+        return Err(Failure::new(
+            code::UNEXPECTED,
+            format!("field index of the field: {name} is not loaded, please reload the collection"),
+        ));
+    }
     let own = index.and_then(|i| i.params.get("metric_type")).filter(|m| !m.is_empty());
     let Some(own) = own else {
         let usual = match field.is_function_output {
