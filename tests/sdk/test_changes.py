@@ -81,6 +81,23 @@ def test_a_vector_field_is_added(server):
     assert [h["id"] for h in hits] == [2]
 
 
+def test_a_search_by_the_key_of_a_row_without_a_vector_finds_nothing(server):
+    client = server.client()
+    make_collection(client, "gaps")
+    client.add_collection_field("gaps", "w", DataType.FLOAT_VECTOR, dim=3, nullable=True)
+    params = client.prepare_index_params()
+    params.add_index("w", index_type="FLAT", metric_type="L2")
+    client.create_index("gaps", params)
+    client.insert("gaps", [{"id": i, "v": [i, i], "w": [1, 2, i] if i % 2 else None} for i in range(1, 6)])
+    try:
+        found = client.search("gaps", ids=[2, 3, 4, 5], anns_field="w", limit=2)
+    except TypeError:
+        pytest.skip("this client cannot search by ids")
+    nearest = [[h["id"] for h in hits] for hits in found]
+    assert nearest[0] == nearest[2] == [] and nearest[1][0] == 3 and nearest[3] == [5, 3]
+    assert [list(hits) for hits in client.search("gaps", ids=[4], anns_field="w", limit=2)] == [[]]
+
+
 def test_properties_that_change_the_collection(server):
     client = server.client()
     make_collection(client, "plain")

@@ -116,11 +116,11 @@ async fn parts(
         if part.params.page.is_some() {
             return Err(Failure::unsupported("a hybrid search cannot be iterated"));
         }
-        if let Some(first) = parts.first().filter(|p| p.queries.len() != part.queries.len()) {
+        if let Some(first) = parts.first().filter(|p| p.query_count() != part.query_count()) {
             return Err(mismatch(
                 "sub search request nq should be the same",
-                first.queries.len(),
-                part.queries.len(),
+                first.query_count(),
+                part.query_count(),
             ));
         }
         parts.push(part);

@@ -31,7 +31,7 @@ pub(super) async fn page(
     part: &Part,
     page: &IteratorPage,
 ) -> Result<(Vec<Hit>, SearchIteratorV2Results), Failure> {
-    if part.queries.len() != 1 {
+    if part.query_count() != 1 {
         return Err(invalid(
             "search_iterator_v2 does not support processing multiple vectors simultaneously",
         ));

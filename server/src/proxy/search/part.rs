@@ -32,7 +32,9 @@ pub(super) struct Part {
     /// How scores are made.
     pub metric: Metric,
     /// The query vectors.
-    pub queries: Arc<Queries>,
+    queries: Arc<Queries>,
+    /// Places, ascending, of queries by the key of a row that has no vector: they find nothing.
+    without: Vec<usize>,
     field: String,
     select: Selection,
     range: Option<ScoreRange>,
@@ -66,6 +68,7 @@ impl Part {
         let metric = field_metric(target.snapshot.info(), field, params.metric.as_deref())?;
         let boosts = boosts(target, &request, outer)?;
         let select = target.select_for_search(&request.dsl, request.expr_template_values)?;
+        let mut without = Vec::new();
         let queries = match request.search_input {
             input if field.is_function_output => {
                 text::queries(target, field, input, &params.raw).await?
@@ -73,10 +76,14 @@ impl Part {
             Some(SearchInput::PlaceholderGroup(bytes)) => {
                 placeholder::query_vectors(&bytes, field)?
             }
-            Some(SearchInput::Ids(ids)) => stored_vectors(target, field, ids).await?,
+            Some(SearchInput::Ids(ids)) => {
+                let (queries, nulls) = stored_vectors(target, field, ids).await?;
+                without = nulls;
+                queries
+            }
             None => Queries::Dense(Vec::new()),
         };
-        check_query_count(queries.len(), limits.max_queries)?;
+        check_query_count(queries.len() + without.len(), limits.max_queries)?;
         let range = range(&params, metric)?;
         let paged = params.page.is_some() || params.grouping.is_some();
         let paged = paged || outer.is_some_and(|o| o.grouped);
@@ -86,12 +93,18 @@ impl Part {
             params,
             metric,
             queries: Arc::new(queries),
+            without,
             field,
             select,
             range,
             effort,
             boosts,
         })
+    }
+
+    /// Number of queries.
+    pub fn query_count(&self) -> usize {
+        self.queries.len() + self.without.len()
     }
 
     /// Whether scores are changed after the search.
@@ -120,9 +133,15 @@ impl Part {
             range,
             effort: self.effort,
         };
-        let mut hits = target.snapshot.search(&request).await?.hits;
+        let mut hits = match self.queries.len() {
+            0 => Vec::new(),
+            _ => target.snapshot.search(&request).await?.hits,
+        };
         if let Some(boosts) = &self.boosts {
             boosts.apply(&target.snapshot, self.metric, &mut hits).await?;
+        }
+        for place in &self.without {
+            hits.insert(*place, Vec::new());
         }
         Ok(hits)
     }
@@ -280,22 +299,18 @@ fn range(params: &SearchParams, metric: Metric) -> Result<Option<ScoreRange>, Fa
     Ok(Some(ScoreRange { radius, range_filter: params.range_filter }))
 }
 
-/// The vectors of rows that are in the collection already, by key.
+/// The vectors of rows that are in the collection already, by key, and the places of those that have none.
 async fn stored_vectors(
     target: &Target,
     field: &FieldSchema,
     ids: IDs,
-) -> Result<Queries, Failure> {
+) -> Result<(Queries, Vec<usize>), Failure> {
     let stored = stored(target, &field.name, ids).await?;
-    for (key, row) in stored.keys.iter().zip(&stored.rows) {
-        if stored.column.is_null(*row) {
-            return Err(invalid(format!(
-                "the row of primary key {key} has no vector in field {}",
-                field.name
-            )));
-        }
+    let (mut rows, mut nulls) = (Vec::new(), Vec::new());
+    for (place, row) in stored.rows.iter().enumerate() {
+        if stored.column.is_null(*row) { nulls.push(place) } else { rows.push(*row) }
     }
-    queries_of_rows(&field.data_type, stored.column.as_ref(), &stored.rows)
+    Ok((queries_of_rows(&field.data_type, stored.column.as_ref(), &rows)?, nulls))
 }
 
 /// A column of rows that are in the collection already.
@@ -304,7 +319,6 @@ pub(super) struct Stored {
     pub column: ArrayRef,
     /// The row of each key in the column.
     pub rows: Vec<usize>,
-    keys: Vec<Key>,
 }
 
 /// The values of a field in rows by key.
@@ -332,7 +346,7 @@ pub(super) async fn stored(target: &Target, name: &str, ids: IDs) -> Result<Stor
     let column = batch.column_by_name(name).cloned();
     let column = column.ok_or_else(|| internal(format!("field {name} was not fetched")))?;
     let rows = keys.iter().filter_map(|key| at.get(key).copied()).collect();
-    Ok(Stored { column, rows, keys })
+    Ok(Stored { column, rows })
 }
 
 #[cfg(test)]
