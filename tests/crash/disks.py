@@ -93,10 +93,14 @@ def heals(driver):
         driver.hear()
         if driver.done["upsert"] + driver.done["insert"] > before:
             return "healed without a restart"
-    driver.fault("wrong", "there was room again for 20 s, and writes were still refused")
+    # The room that is kept free was taken in one go, in the middle of a group of the log: the one case that asks for a
+    # restart, and says so (see TRUST.md).
+    torn = "the write-ahead log failed" in Path(driver.server.log).read_text(errors="replace")
+    if not torn:
+        driver.fault("wrong", "there was room again for 20 s, and writes were still refused")
     driver.server.kill()
     driver.start()
-    return "healed only by a restart"
+    return "healed only by a restart" + (", the log had met the full disk" if torn else "")
 
 
 def starts_or_says_why(driver):

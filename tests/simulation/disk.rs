@@ -192,9 +192,11 @@ impl Disk for SimDisk {
         Ok(self.platter.state.lock().live.get(table).and_then(|t| t.get(key)).cloned())
     }
 
-    fn is_empty(&self, table: &str) -> Result<bool> {
+    fn first_key(&self, table: &str, from: &[u8]) -> Result<Option<Vec<u8>>> {
         self.alive()?;
-        Ok(self.platter.state.lock().live.get(table).is_none_or(BTreeMap::is_empty))
+        let state = self.platter.state.lock();
+        let table = state.live.get(table);
+        Ok(table.and_then(|t| t.range(from.to_vec()..).next()).map(|(key, _)| key.clone()))
     }
 
     fn scan(

@@ -215,6 +215,7 @@ impl World {
         settings.gc.retention_ms = [0, 0, 1_000, 3_600_000][pick(4) as usize];
         settings.read.cache_bytes = 1 << 20;
         settings.log.group_max_bytes = [1 << 10, 16 << 20][pick(2) as usize];
+        settings.log.reuse_max_bytes = [0, 2 << 10, 8 << 20][pick(3) as usize];
         if pick(4) == 0 {
             settings.log.durability = Durability::Os;
             settings.log.os_sync_interval_ms = 50;

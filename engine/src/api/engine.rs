@@ -20,7 +20,7 @@ use crate::lsm::manifest::{Manifest, PartitionInfo};
 use crate::shard::context::StoreContext;
 use crate::shard::open::Shard;
 use crate::storage::catalog::{Catalog, DatabaseRecord};
-use crate::storage::log::CollectionLog;
+use crate::storage::generations::CollectionLog;
 
 /// Name of the database that always exists.
 pub const DEFAULT_DATABASE: &str = "default";

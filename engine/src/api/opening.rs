@@ -24,9 +24,10 @@ use crate::shard::open::Shard;
 use crate::storage::bucket::Bucket;
 use crate::storage::catalog::{Catalog, CatalogContent, DatabaseRecord};
 use crate::storage::frame;
+use crate::storage::generations::CollectionLog;
 use crate::storage::lease::WriterLease;
 use crate::storage::local::LocalDb;
-use crate::storage::log::{CollectionLog, LogWriter};
+use crate::storage::log::LogWriter;
 use crate::storage::probe::check_put_if_absent;
 use crate::storage::space::Space;
 

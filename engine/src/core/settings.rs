@@ -59,6 +59,10 @@ pub struct LogSettings {
     /// Writes are refused and merges wait while a disk of the store has less room, so that neither the log nor
     /// a flush meets a full one. Of a small disk an eighth is enough. 0: it is not looked at.
     pub min_free_bytes: u64,
+    /// The log's table of a memtable is emptied and used again if its records had less bytes, else dropped. More:
+    /// fewer tables are made, of which the log's library keeps a list that grows while it runs; flushed records
+    /// leave the disk later. 0: every one is dropped.
+    pub reuse_max_bytes: u64,
     /// Folder of the local log and catalog. Empty: `local` inside a local data folder; a store in a
     /// bucket needs it.
     pub dir: String,
@@ -71,6 +75,7 @@ impl Default for LogSettings {
             os_sync_interval_ms: 200,
             group_max_bytes: 16 << 20,
             min_free_bytes: 256 << 20,
+            reuse_max_bytes: 8 << 20,
             dir: String::new(),
         }
     }
@@ -317,9 +322,10 @@ impl Settings {
 
     /// Refuses values out of range, by name.
     pub fn check(&self) -> Result<()> {
-        let ranges: [(&str, u64, u64, u64); 20] = [
+        let ranges: [(&str, u64, u64, u64); 21] = [
             ("log.group_max_bytes", self.log.group_max_bytes as u64, 1 << 10, 1 << 30),
             ("log.os_sync_interval_ms", self.log.os_sync_interval_ms, 1, 60_000),
+            ("log.reuse_max_bytes", self.log.reuse_max_bytes, 0, 1 << 30),
             ("memtable.max_size_bytes", self.memtable.max_size_bytes as u64, 1 << 10, 1 << 36),
             ("memtable.max_rows", self.memtable.max_rows as u64, 1, 1 << 31),
             ("memtable.slowdown_frozen", self.memtable.slowdown_frozen as u64, 1, 1_000),

@@ -26,7 +26,7 @@ use crate::segment::bounds::{self, Bounds};
 use crate::segment::keys::SegmentKeys;
 use crate::segment::{CodesFile, Segment, SegmentFile, SegmentIdentity};
 use crate::storage::frame;
-use crate::storage::log::CollectionLog;
+use crate::storage::generations::CollectionLog;
 
 /// Segments that are opened at once.
 pub(super) const PARALLEL_READS: usize = 16;
@@ -116,7 +116,7 @@ impl Shard {
         let log = CollectionLog::open(context.log.clone(), collection_id, manifest.flushed_ts)?;
         let key_column = manifest.schema.fields.iter().position(|f| f.is_primary).unwrap_or(0);
         let next = next_segment_id(&context, &manifest).await?;
-        let generation = log.open_generation()?;
+        let generation = log.begin_generation()?;
         let now = context.clock.now_ms();
         context.oracle.observe(manifest.flushed_ts.max(manifest.schema_ts));
         let bucket = context.files.bucket.clone();

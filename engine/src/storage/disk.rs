@@ -55,8 +55,8 @@ pub trait Disk: Send + Sync {
     fn sync(&self, persist: Persist) -> Result<()>;
     /// The value of a key.
     fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>>;
-    /// Whether a table holds nothing.
-    fn is_empty(&self, table: &str) -> Result<bool>;
+    /// The first key of a table from a key on.
+    fn first_key(&self, table: &str, from: &[u8]) -> Result<Option<Vec<u8>>>;
     /// Hands out the entries of a table from a key on, in order.
     fn scan(&self, table: &str, from: &[u8], each: Each<'_>) -> Result<()>;
 }

@@ -166,8 +166,9 @@ impl Disk for FjallDisk {
         Ok(found.map(|value| value.to_vec()))
     }
 
-    fn is_empty(&self, table: &str) -> Result<bool> {
-        Ok(self.table(table)?.is_empty()?)
+    fn first_key(&self, table: &str, from: &[u8]) -> Result<Option<Vec<u8>>> {
+        let first = self.db.snapshot().range(&self.table(table)?, from.to_vec()..).next();
+        Ok(first.map(|entry| entry.key()).transpose()?.map(|key| key.to_vec()))
     }
 
     fn scan(&self, table: &str, from: &[u8], each: Each<'_>) -> Result<()> {

@@ -4,7 +4,6 @@
 //! writers hand their records to one thread, which writes everything that waits as one batch with one
 //! sync, then acknowledges all. While it syncs, the next batch gathers: no timer is needed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -13,7 +12,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use super::catalog::Catalog;
 use super::disk::{Entry, Persist};
 use super::local::LocalDb;
 use crate::core::error::{Error, Result};
@@ -24,19 +22,21 @@ use crate::core::time::Timestamp;
 /// The log of the store: one thread that commits for all collections.
 #[derive(Debug)]
 pub struct LogWriter {
-    local: LocalDb,
+    pub(super) local: LocalDb,
     sender: Mutex<Option<mpsc::Sender<Pending>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Wakes the task that stands for the thread in a simulation.
     waiting: Arc<Notify>,
     failed: Arc<AtomicBool>,
+    /// See [`LogSettings::reuse_max_bytes`].
+    pub(super) reuse_max_bytes: u64,
 }
 
-struct Pending {
-    table: Arc<str>,
-    ts: Timestamp,
-    record: Vec<u8>,
-    progress: Arc<Progress>,
+pub(super) struct Pending {
+    pub table: Arc<str>,
+    pub ts: Timestamp,
+    pub record: Vec<u8>,
+    pub progress: Arc<Progress>,
 }
 
 /// How far one collection's log is durable, and its memtable in step with it.
@@ -50,7 +50,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn new(durable: Timestamp) -> Self {
+    pub(super) fn new(durable: Timestamp) -> Self {
         let (notify, _) = watch::channel(durable);
         let applied = AtomicU64::new(durable);
         Self { durable: AtomicU64::new(durable), applied, notify, failed: AtomicBool::new(false) }
@@ -76,7 +76,7 @@ impl Progress {
         self.applied.fetch_max(ts, Ordering::AcqRel);
     }
 
-    fn advance(&self, ts: Timestamp) {
+    pub(super) fn advance(&self, ts: Timestamp) {
         self.durable.fetch_max(ts, Ordering::AcqRel);
         self.notify.send_replace(ts);
     }
@@ -136,6 +136,7 @@ impl LogWriter {
             thread: Mutex::new(thread),
             waiting,
             failed,
+            reuse_max_bytes: settings.reuse_max_bytes,
         })
     }
 
@@ -152,7 +153,7 @@ impl LogWriter {
         self.local.sync(Persist::All)
     }
 
-    fn send(&self, pending: Pending) -> Result<()> {
+    pub(super) fn send(&self, pending: Pending) -> Result<()> {
         if self.failed.load(Ordering::Acquire) {
             return Err(log_failed());
         }
@@ -281,128 +282,5 @@ impl Committer {
             tracing::error!("the write-ahead log could not be synced: {e}");
             self.failed.store(true, Ordering::Release);
         }
-    }
-}
-
-/// The log of one collection: generations of records in the order of timestamps.
-///
-/// A generation ends when its memtable is frozen and is dropped whole when that is flushed.
-#[derive(Debug)]
-pub struct CollectionLog {
-    writer: Arc<LogWriter>,
-    collection: u64,
-    /// Tables of the generations.
-    generations: Mutex<BTreeMap<u64, Arc<str>>>,
-    progress: Arc<Progress>,
-}
-
-impl CollectionLog {
-    /// Opens the log of a collection; `flushed_ts` is what its manifest holds.
-    pub fn open(writer: Arc<LogWriter>, collection: u64, flushed_ts: Timestamp) -> Result<Self> {
-        let prefix = format!("log/{collection}/");
-        let mut generations = BTreeMap::new();
-        for name in writer.local.tables() {
-            if let Some(number) = name.strip_prefix(&prefix).and_then(|n| n.parse::<u64>().ok()) {
-                writer.local.open_table(&name)?;
-                generations.insert(number, name.into());
-            }
-        }
-        let progress = Arc::new(Progress::new(flushed_ts));
-        Ok(Self { writer, collection, generations: Mutex::new(generations), progress })
-    }
-
-    /// How far it is durable.
-    pub fn progress(&self) -> &Arc<Progress> {
-        &self.progress
-    }
-
-    /// Whether it holds any record.
-    pub fn has_records(&self) -> Result<bool> {
-        for table in self.generations.lock().values() {
-            if !self.writer.local.is_empty(table)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Hands every record after `flushed_ts` to `apply`, in order.
-    pub fn replay(
-        &self,
-        flushed_ts: Timestamp,
-        mut apply: impl FnMut(Timestamp, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let from = (flushed_ts + 1).to_be_bytes();
-        for table in self.generations.lock().values() {
-            self.writer.local.scan(table, &from, &mut |key, value| {
-                let key: [u8; 8] = key
-                    .try_into()
-                    .map_err(|_| Error::corrupted("the local log", "a record's key"))?;
-                let ts = Timestamp::from_be_bytes(key);
-                apply(ts, value)?;
-                self.progress.advance(ts);
-                Ok(())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Notes beside the log that a version of the collection is published.
-    pub fn note_version(&self, version: u64) -> Result<()> {
-        Catalog::note_version(&self.writer.local, self.collection, version)
-    }
-
-    /// Starts a new generation and returns its number.
-    pub fn begin_generation(&self) -> Result<u64> {
-        let mut generations = self.generations.lock();
-        let number = generations.last_key_value().map_or(1, |(n, _)| n + 1);
-        let name = format!("log/{}/{number}", self.collection);
-        self.writer.local.open_table(&name)?;
-        generations.insert(number, name.into());
-        Ok(number)
-    }
-
-    /// The newest generation if it holds no record, else a new one: an idle collection does not gather empty
-    /// generations with each opening.
-    pub fn open_generation(&self) -> Result<u64> {
-        let newest = {
-            let generations = self.generations.lock();
-            generations.last_key_value().map(|(number, table)| (*number, table.clone()))
-        };
-        match newest {
-            Some((number, table)) if self.writer.local.is_empty(&table)? => Ok(number),
-            _ => self.begin_generation(),
-        }
-    }
-
-    /// Queues a record; [`Progress::wait`] tells when it is durable. Calls must be in the order of `ts`.
-    pub fn append(&self, generation: u64, ts: Timestamp, record: Vec<u8>) -> Result<()> {
-        let table = {
-            let generations = self.generations.lock();
-            let table = generations.get(&generation);
-            table
-                .cloned()
-                .ok_or_else(|| Error::internal("a write to a log generation that is gone"))?
-        };
-        self.writer.send(Pending { table, ts, record, progress: self.progress.clone() })
-    }
-
-    /// Drops generations up to and with this one; their rows must be in published segments.
-    pub fn drop_generations(&self, through: u64) -> Result<()> {
-        let dropped = {
-            let mut generations = self.generations.lock();
-            let keep = generations.split_off(&(through + 1));
-            std::mem::replace(&mut *generations, keep)
-        };
-        if dropped.is_empty() {
-            return Ok(());
-        }
-        let tables: Vec<Arc<str>> = dropped.into_values().collect();
-        self.writer.local.drop_tables(&tables)
-    }
-
-    /// Drops everything, with the collection.
-    pub fn drop_all(&self) -> Result<()> {
-        self.drop_generations(u64::MAX - 1)
     }
 }

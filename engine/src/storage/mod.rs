@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod checked;
 pub mod disk;
 pub mod frame;
+pub mod generations;
 pub mod lease;
 pub mod local;
 pub mod log;
