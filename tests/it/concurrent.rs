@@ -14,7 +14,7 @@ use rand::{Rng, SeedableRng};
 use crate::harness::rows::{Row, columns, from_batch, random_row, to_batch};
 use crate::harness::{folder, open, schema, seeds, small_settings};
 
-const WRITERS: i64 = 4;
+const WRITERS: i64 = 8;
 const KEYS: i64 = 40;
 const ROUNDS: usize = 120;
 
