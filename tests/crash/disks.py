@@ -1,5 +1,6 @@
 """A file system that is full, and one that cannot be written: tmpfs of their own, where root may mount."""
 
+import errno
 import os
 import subprocess
 import time
@@ -33,11 +34,22 @@ def file_system(folder):
 
 
 def fill(mount):
-    """Takes all but a little of the room; the file that does."""
+    """Takes all but a little of the room; the file that does. The server writes meanwhile, so a piece may be refused."""
     ballast = mount / "ballast"
+    taken, piece = 0, SIZE
     with open(ballast, "wb") as file:
-        room = os.statvfs(mount).f_bavail * os.statvfs(mount).f_frsize
-        os.posix_fallocate(file.fileno(), 0, max(4096, room - LEFT))
+        while piece > LEFT // 4:
+            room = os.statvfs(mount)
+            piece = min(piece, room.f_bavail * room.f_frsize - LEFT)
+            if piece <= 0:
+                break
+            try:
+                os.posix_fallocate(file.fileno(), taken, piece)
+                taken += piece
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                piece //= 2
     return ballast
 
 
