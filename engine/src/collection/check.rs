@@ -13,6 +13,7 @@ pub fn check_schema(schema: &CollectionSchema, limits: &LimitSettings) -> Result
     if schema.fields.len() > limits.max_fields {
         return bad(format!("maximum field's number should be limited to {}", limits.max_fields));
     }
+    schema.check_structs()?;
     let vectors = schema.vector_fields().count();
     if vectors > limits.max_vector_fields {
         return bad(format!(
@@ -102,7 +103,7 @@ fn check_type(data_type: &DataType, limits: &LimitSettings) -> Result<(), String
                 DataType::Array { .. } | DataType::Json | DataType::Text | DataType::Geometry => {
                     Err(no_element(element))
                 }
-                vector if vector.is_vector() => Err(no_element(element)),
+                DataType::SparseFloatVector => Err(no_element(element)),
                 scalar => check_type(scalar, limits),
             }
         }

@@ -13,6 +13,7 @@ pub mod schema;
 pub mod server_settings;
 pub mod settings;
 pub mod sparse;
+pub mod structs;
 pub mod text;
 pub mod time;
 pub mod timestamptz;

@@ -8,6 +8,7 @@ use arrow::datatypes::{
 };
 
 use super::error::{Error, Result, Subject, nearest_name};
+use super::structs::StructSchema;
 use super::timestamptz;
 
 /// Name of the hidden JSON column that holds dynamic fields.
@@ -54,7 +55,7 @@ pub enum DataType {
     Geometry,
     /// At most `max_capacity` elements of one scalar type.
     Array {
-        /// Type of the elements: a scalar, neither JSON nor an array.
+        /// Type of the elements: a scalar, neither JSON nor an array; in structs also dense vectors and bits.
         element: Box<DataType>,
         /// Most elements of a value.
         max_capacity: u32,
@@ -162,6 +163,14 @@ impl DataType {
     /// Whether values are vectors of bits.
     pub fn is_binary_vector(&self) -> bool {
         matches!(self, Self::BinaryVector { .. })
+    }
+
+    /// What an array of vectors holds; such arrays are sub-fields of structs.
+    pub fn vector_element(&self) -> Option<&DataType> {
+        match self {
+            Self::Array { element, .. } if element.is_vector() => Some(element),
+            _ => None,
+        }
     }
 
     /// Number of dimensions of a vector type (bits of a BinaryVector); a sparse vector has none.
@@ -374,6 +383,8 @@ pub struct CollectionSchema {
     pub enable_dynamic_field: bool,
     /// What makes the values of some fields out of others.
     pub functions: Vec<FunctionSchema>,
+    /// Fields that hold arrays of structs; their sub-fields are among [`Self::fields`].
+    pub structs: Vec<StructSchema>,
 }
 
 impl CollectionSchema {
@@ -390,15 +401,15 @@ impl CollectionSchema {
         self
     }
 
+    /// The first id that no field has had, as far as the fields that are left tell.
+    pub fn next_field_id(&self) -> i64 {
+        let ids = self.fields.iter().map(|f| f.id).chain(self.structs.iter().map(|s| s.id));
+        ids.map(|id| id + 1).max().unwrap_or(0).max(FIRST_FIELD_ID)
+    }
+
     /// Gives ids to fields that have none.
     pub fn number_fields(&mut self) {
-        let mut next = self.fields.iter().map(|f| f.id + 1).max().unwrap_or(0).max(FIRST_FIELD_ID);
-        for field in &mut self.fields {
-            if field.id == 0 {
-                field.id = next;
-                next += 1;
-            }
-        }
+        self.number_with_structs(self.next_field_id());
         let ids = self.functions.iter().map(|f| f.id + 1);
         let free = ids.max().unwrap_or(0).max(FIRST_FIELD_ID)..;
         let unnumbered = self.functions.iter_mut().filter(|f| f.id == 0);

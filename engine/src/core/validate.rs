@@ -70,7 +70,9 @@ pub fn complete_rows(
         });
     }
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(count));
-    Ok(RecordBatch::try_new_with_options(schema.to_arrow(), columns, &options)?)
+    let rows = RecordBatch::try_new_with_options(schema.to_arrow(), columns, &options)?;
+    schema.check_lengths(&rows)?;
+    Ok(rows)
 }
 
 /// Made keys as the column that they are.
@@ -300,10 +302,14 @@ fn check_array(
             ));
         }
     }
-    if let DataType::VarChar { max_length } = element {
-        check_text(field, lists.values(), *max_length)?;
+    match element {
+        DataType::VarChar { max_length } => check_text(field, lists.values(), *max_length),
+        vector if vector.is_vector() => {
+            let element = FieldSchema::new(field.name.as_str(), vector.clone());
+            check_vector(&element, lists.values())
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn byte_width(element: &ArrowType) -> i32 {

@@ -14,6 +14,7 @@ use super::manifest::{
 use crate::core::error::{Error, Result, Subject};
 use crate::core::key::Key;
 use crate::core::schema::{CollectionSchema, DataType, DefaultValue, FieldSchema, FunctionSchema};
+use crate::core::structs::StructSchema;
 use crate::storage::frame;
 
 /// Bytes of a manifest file.
@@ -325,6 +326,7 @@ fn schema_to_disk(schema: &CollectionSchema) -> disk::Schema {
         description: schema.description.clone(),
         enable_dynamic_field: schema.enable_dynamic_field,
         functions: schema.functions.iter().map(function_to_disk).collect(),
+        structs: schema.structs.iter().map(struct_to_disk).collect(),
         fields: schema
             .fields
             .iter()
@@ -371,9 +373,30 @@ fn schema_from_disk(schema: disk::Schema) -> Result<CollectionSchema> {
         fields,
         enable_dynamic_field: schema.enable_dynamic_field,
         functions: schema.functions.into_iter().map(function_from_disk).collect(),
+        structs: schema.structs.into_iter().map(struct_from_disk).collect(),
     };
     schema.mark_outputs();
     Ok(schema)
+}
+
+fn struct_to_disk(own: &StructSchema) -> disk::Struct {
+    disk::Struct {
+        id: own.id,
+        name: own.name.clone(),
+        description: own.description.clone(),
+        nullable: own.nullable,
+        params: unsorted(&own.params),
+    }
+}
+
+fn struct_from_disk(own: disk::Struct) -> StructSchema {
+    StructSchema {
+        id: own.id,
+        name: own.name,
+        description: own.description,
+        nullable: own.nullable,
+        params: sorted(own.params),
+    }
 }
 
 fn function_to_disk(function: &FunctionSchema) -> disk::Function {

@@ -14,6 +14,8 @@ const WAVE_BYTES: usize = 512 << 20;
 const KEY_BYTES: usize = 8;
 /// Bytes of a text, about.
 const TEXT_BYTES: usize = 128;
+/// Vectors that an array of vectors is taken to hold.
+const LIST_VECTORS: usize = 8;
 /// Copies of a row on its way out: as taken, in order, as a message, as its bytes.
 const ANSWER_COPIES: usize = 4;
 /// How long a search waits for others.
@@ -71,6 +73,9 @@ impl Snapshot {
 fn value_bytes(data_type: &DataType) -> usize {
     match data_type {
         DataType::VarChar { max_length } => usize::min(*max_length as usize, TEXT_BYTES),
+        DataType::Array { element, .. } if element.is_vector() => {
+            LIST_VECTORS * element.vector_bytes().unwrap_or(0) as usize
+        }
         DataType::Json | DataType::Array { .. } => TEXT_BYTES,
         other => other.vector_bytes().map_or(KEY_BYTES, |bytes| bytes as usize),
     }

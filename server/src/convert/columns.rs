@@ -22,7 +22,7 @@ use elanus_engine::core::schema::{
 use elanus_proto::schema::field_data::Field as Payload;
 use elanus_proto::schema::{FieldData, scalar_field};
 
-use super::{internal, invalid, mismatch, sparse, vectors};
+use super::{internal, invalid, mismatch, sparse, structs, vectors};
 use crate::status::Failure;
 use scalar::{default_array, scalar_values};
 
@@ -38,6 +38,7 @@ pub fn to_batch(
     columns: Vec<FieldData>,
     rows: usize,
 ) -> Result<RecordBatch, Failure> {
+    let columns = structs::spread(schema, columns)?;
     let mut seen = HashSet::new();
     let mut fields = Vec::with_capacity(columns.len());
     let mut arrays = Vec::with_capacity(columns.len());
@@ -97,9 +98,10 @@ fn column(field: &FieldSchema, data: FieldData, rows: usize) -> Result<ArrayRef,
     let (values, valid) = match (data.field, &field.data_type) {
         (None, kind) => (new_empty_array(&kind.to_arrow()), Vec::new()),
         (Some(Payload::Vectors(v)), DataType::SparseFloatVector) => sparse::from_wire(field, v)?,
-        (Some(Payload::Vectors(v)), kind) => match kind.vector_dim() {
-            Some(dim) => vectors::from_wire(field, dim, v)?,
-            None => return Err(wrong_type(&field.name, kind)),
+        (Some(Payload::Vectors(v)), kind) => match (kind.vector_dim(), kind.vector_element()) {
+            (Some(dim), _) => vectors::from_wire(field, dim, v)?,
+            (None, Some(element)) => structs::vector_lists(field, element, v)?,
+            (None, None) => return Err(wrong_type(&field.name, kind)),
         },
         (Some(Payload::Scalars(s)), kind) if !kind.is_vector() => {
             (scalar_values(&field.name, kind, s.data)?, s.valid_data)

@@ -9,6 +9,7 @@ pub mod placeholder;
 pub mod results;
 pub mod schema;
 pub mod sparse;
+pub mod structs;
 pub mod template;
 pub mod timezone;
 pub mod vectors;

@@ -1,7 +1,7 @@
 //! Columns of an answer: from Arrow to `FieldData`.
 //!
 //! Nulls of scalars are dense (a filler stands in the null's place), nulls of vectors are compact
-//! (nothing does); the flags say which rows are valid. Fields that cannot be null have no flags.
+//! (nothing does), arrays of vectors are dense; the flags say which rows are valid. Fields that cannot be null have no flags.
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::datatypes::{
@@ -16,7 +16,7 @@ use elanus_proto::schema::{
     GeometryWktArray, IntArray, JsonArray, LongArray, ScalarField, StringArray, TimestamptzArray,
 };
 
-use super::{internal, schema, vectors};
+use super::{internal, schema, structs, vectors};
 use crate::status::Failure;
 
 /// One column for the wire; `name` is a field of the schema or `$meta`.
@@ -79,6 +79,12 @@ fn field_to_wire(field: &FieldSchema, array: &ArrayRef) -> Result<FieldData, Fai
         Vec::new()
     };
     let payload = match &field.data_type {
+        kind if let Some(element) = kind.vector_element() => FieldData {
+            r#type: schema::wire_type(kind).into(),
+            field_name: field.name.clone(),
+            field: Some(Payload::Vectors(structs::lists_to_wire(element, array.as_ref())?)),
+            ..Default::default()
+        },
         kind if kind.is_vector() => FieldData {
             r#type: schema::wire_type(kind).into(),
             field_name: field.name.clone(),

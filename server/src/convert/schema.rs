@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use elanus_engine::api::CollectionInfo;
 use elanus_engine::core::schema::{
-    CollectionSchema, DYNAMIC_FIELD, DataType, DefaultValue, FIRST_FIELD_ID, FieldSchema,
+    CollectionSchema, DYNAMIC_FIELD, DataType, DefaultValue, FieldSchema,
 };
 use elanus_proto::common::KeyValuePair;
 use elanus_proto::schema::value_field::Data;
 use elanus_proto::schema::{self, DataType as WireType, ValueField};
 
-use super::{functions, internal, invalid, params, timezone, vectors};
+use super::{functions, internal, invalid, params, structs, timezone, vectors};
 use crate::status::Failure;
 
 /// The engine's schema of a `CreateCollection` request.
@@ -20,9 +20,6 @@ use crate::status::Failure;
 /// # Errors
 /// If a field has a type or an option that is not built, or lacks a parameter of its type.
 pub fn from_wire(wire: &schema::CollectionSchema) -> Result<CollectionSchema, Failure> {
-    if !wire.struct_array_fields.is_empty() {
-        return Err(Failure::unsupported("struct array fields are not supported"));
-    }
     if wire.enable_namespace {
         return Err(Failure::unsupported("namespaces are not supported"));
     }
@@ -35,7 +32,14 @@ pub fn from_wire(wire: &schema::CollectionSchema) -> Result<CollectionSchema, Fa
         field.id = 0;
         fields.push(field);
     }
-    let mut schema = CollectionSchema::new(fields);
+    let mut structs = Vec::with_capacity(wire.struct_array_fields.len());
+    for own in &wire.struct_array_fields {
+        let (own, subs) = structs::schema::from_wire(&wire.name, own)?;
+        structs.push(own);
+        fields.extend(subs);
+    }
+    let mut schema = CollectionSchema { fields, structs, ..CollectionSchema::default() };
+    schema.number_fields();
     schema.description = wire.description.clone();
     schema.enable_dynamic_field = wire.enable_dynamic_field;
     for function in &wire.functions {
@@ -83,7 +87,7 @@ pub fn field_from_wire(
 }
 
 /// Takes from the parameters what is part of the type.
-fn data_type(
+pub(super) fn data_type(
     collection: &str,
     wire: &schema::FieldSchema,
     given: &mut BTreeMap<String, String>,
@@ -278,7 +282,8 @@ fn describe(name: &str, schema: &CollectionSchema) -> schema::CollectionSchema {
     schema::CollectionSchema {
         name: name.to_string(),
         description: schema.description.clone(),
-        fields: schema.fields.iter().map(field_to_wire).collect(),
+        fields: schema.plain_fields().map(field_to_wire).collect(),
+        struct_array_fields: schema.structs.iter().map(|s| structs::schema::to_wire(schema, s)).collect(),
         enable_dynamic_field: schema.enable_dynamic_field,
         functions: functions::to_wire(schema),
         ..Default::default()
@@ -296,6 +301,9 @@ pub fn field_to_wire(field: &FieldSchema) -> schema::FieldSchema {
         DataType::Array { element, max_capacity } => {
             if let DataType::VarChar { max_length } = element.as_ref() {
                 add("max_length", *max_length);
+            }
+            if let Some(dim) = element.vector_dim() {
+                add("dim", dim);
             }
             add("max_capacity", *max_capacity);
         }
@@ -340,6 +348,7 @@ pub fn wire_type(data_type: &DataType) -> WireType {
         DataType::Double => WireType::Double,
         DataType::VarChar { .. } => WireType::VarChar,
         DataType::Json => WireType::Json,
+        DataType::Array { element, .. } if element.is_vector() => WireType::ArrayOfVector,
         DataType::Array { .. } => WireType::Array,
         DataType::FloatVector { .. } => WireType::FloatVector,
         DataType::Float16Vector { .. } => WireType::Float16Vector,
@@ -369,12 +378,13 @@ fn default_to_wire(data_type: &DataType, value: &DefaultValue) -> ValueField {
 
 /// The id that `$meta` has beside these fields.
 pub fn dynamic_field_id(schema: &CollectionSchema) -> i64 {
-    schema.fields.iter().map(|f| f.id + 1).max().unwrap_or(0).max(FIRST_FIELD_ID)
+    schema.next_field_id()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use elanus_engine::core::schema::FIRST_FIELD_ID;
 
     fn pair(key: &str, value: &str) -> KeyValuePair {
         KeyValuePair { key: key.into(), value: value.into() }

@@ -47,7 +47,7 @@ pub(super) fn from_wire(
     Ok((array, data.valid_data))
 }
 
-fn check_dim(field: &FieldSchema, dim: u32, given: i64) -> Result<(), Failure> {
+pub(super) fn check_dim(field: &FieldSchema, dim: u32, given: i64) -> Result<(), Failure> {
     if given == 0 || given == i64::from(dim) {
         return Ok(());
     }

@@ -164,6 +164,9 @@ fn without_ids(schema: &CollectionSchema) -> CollectionSchema {
     for field in &mut schema.fields {
         field.id = 0;
     }
+    for own in &mut schema.structs {
+        own.id = 0;
+    }
     schema
 }
 
@@ -288,9 +291,9 @@ pub(super) async fn add_one_field(
 ) -> Result<(), Failure> {
     let field = added_field(&collection.info(), wire)?;
     let limits = &ctx.engine.settings().limits;
-    schema_limits::check_field(&field, limits)?;
     let schema = collection.schema();
-    if schema.has_field(&field.name) {
+    schema_limits::check_field(&schema, &field, limits)?;
+    if schema.has_field(&field.name) || schema.struct_named(&field.name).is_some() {
         return Err(Failure::parameter(format!("duplicated field name {}", field.name)));
     }
     if schema.fields.len() >= limits.max_fields {

@@ -104,7 +104,7 @@ fn output_field(
     wire: &schema::FieldSchema,
 ) -> Result<FieldSchema, Failure> {
     let mut field = convert::schema::field_from_wire(&info.name, wire)?;
-    schema_limits::check_field(&field, &ctx.engine.settings().limits)?;
+    schema_limits::check_field(&info.schema, &field, &ctx.engine.settings().limits)?;
     field.id = 0;
     Ok(field)
 }

@@ -21,7 +21,7 @@ use super::search::target::Target;
 use super::search::values;
 use crate::context::{Context, signed};
 use crate::convert::params::{OrderKey, Params, result_window};
-use crate::convert::{internal, invalid, results};
+use crate::convert::{internal, invalid, results, structs};
 use crate::status::{Failure, ok_status};
 use aggregate::{Call, Function};
 
@@ -222,5 +222,6 @@ fn columns(
         let array = array.ok_or_else(|| internal(format!("field {name} was not fetched")))?;
         results::to_wire(schema, name, array)
     };
-    outputs.columns.iter().map(column).collect()
+    let columns = outputs.columns.iter().map(column).collect::<Result<_, _>>()?;
+    Ok(structs::gather(schema, columns))
 }

@@ -22,10 +22,18 @@ pub fn check(schema: &CollectionSchema, limits: &LimitSettings) -> Result<(), Fa
         )));
     }
     let mut seen = BTreeSet::new();
+    let duplicated =
+        |name: &str| Err(Failure::parameter(format!("duplicated field name {name} found")));
     for field in &schema.fields {
-        check_field(field, limits)?;
+        check_field(schema, field, limits)?;
         if !seen.insert(&field.name) {
-            return Err(Failure::parameter(format!("duplicated field name {} found", field.name)));
+            return duplicated(&field.name);
+        }
+    }
+    for own in &schema.structs {
+        names::field(&own.name, limits.max_name_bytes)?;
+        if !seen.insert(&own.name) {
+            return duplicated(&own.name);
         }
     }
     check_keys(schema)?;
@@ -99,8 +107,13 @@ fn check_clustering_key(schema: &CollectionSchema) -> Result<(), Failure> {
 }
 
 /// Checks one field by itself.
-pub fn check_field(field: &FieldSchema, limits: &LimitSettings) -> Result<(), Failure> {
-    names::field(&field.name, limits.max_name_bytes)?;
+pub fn check_field(
+    schema: &CollectionSchema,
+    field: &FieldSchema,
+    limits: &LimitSettings,
+) -> Result<(), Failure> {
+    let sub = schema.struct_of(&field.name).and_then(|own| own.sub_of(&field.name));
+    names::field(sub.unwrap_or(&field.name), limits.max_name_bytes)?;
     check_type(&field.name, &field.data_type, limits)
 }
 

@@ -10,7 +10,7 @@ use super::target::Target;
 use super::values;
 use crate::convert::params::Grouping;
 use crate::convert::place::Place;
-use crate::convert::{ids, internal, results};
+use crate::convert::{ids, internal, results, structs};
 use crate::status::Failure;
 
 /// How hits are shown.
@@ -61,7 +61,10 @@ pub(super) async fn assemble(
     Ok(SearchResultData {
         num_queries: count(hits.len()),
         top_k: hits.iter().map(|h| count(h.len())).max().unwrap_or(0),
-        fields_data: shown.outputs.columns.iter().map(wire).collect::<Result<_, _>>()?,
+        fields_data: structs::gather(
+            target.schema(),
+            shown.outputs.columns.iter().map(wire).collect::<Result<_, _>>()?,
+        ),
         scores: scores.map(|h| rounded(h.score, shown.round_decimal)).collect(),
         ids: Some(ids::to_wire(&keys)),
         topks: hits.iter().map(|h| count(h.len())).collect(),

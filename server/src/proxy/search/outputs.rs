@@ -16,16 +16,24 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// Reads `output_fields`: field names, `*`, and with dynamic fields also their keys, `$meta` and
+    /// Reads `output_fields`: names of fields, structs and their sub-fields, `*`, and with dynamic fields also their keys, `$meta` and
     /// `$meta["key"]`.
     pub fn new(schema: &CollectionSchema, asked: &[String]) -> Result<Self, Failure> {
         let mut columns = Vec::new();
+        let mut names = Vec::new();
         let mut keys = Vec::new();
         let mut whole = false;
         for name in asked.iter().map(|name| name.trim()) {
             if name == "*" {
-                let shown = schema.fields.iter().filter(|f| !f.is_function_output);
-                shown.for_each(|f| add(&mut columns, &f.name));
+                let shown = schema.plain_fields().filter(|f| !f.is_function_output);
+                shown.for_each(|f| {
+                    add(&mut columns, &f.name);
+                    add(&mut names, &f.name);
+                });
+                for own in &schema.structs {
+                    schema.sub_fields(own).for_each(|f| add(&mut columns, &f.name));
+                    add(&mut names, &own.name);
+                }
                 whole |= schema.enable_dynamic_field;
             } else if let Some(field) = schema.fields.iter().find(|f| f.name == name) {
                 if field.is_function_output {
@@ -34,6 +42,10 @@ impl Outputs {
                     )));
                 }
                 add(&mut columns, name);
+                add(&mut names, name);
+            } else if let Some(own) = schema.struct_named(name) {
+                schema.sub_fields(own).for_each(|f| add(&mut columns, &f.name));
+                add(&mut names, name);
             } else if !schema.enable_dynamic_field {
                 return Err(invalid(format!("field {name} not exist")));
             } else if name == DYNAMIC_FIELD {
@@ -44,7 +56,6 @@ impl Outputs {
                 add(&mut keys, key);
             }
         }
-        let mut names = columns.clone();
         if whole {
             names.push(DYNAMIC_FIELD.to_string());
         } else {
