@@ -21,10 +21,28 @@ pub trait RowFilter: Send + Sync + std::fmt::Debug {
         vec![true; units.len()]
     }
 
+    /// What the elements that a search over elements finds are held to, beside their rows.
+    fn elements(&self) -> Option<Arc<dyn ElementFilter>> {
+        None
+    }
+
     /// The filter taken apart, so that indexes of columns can answer some of it; none: it is one piece.
     fn parts(&self) -> Option<Arc<FilterNode>> {
         None
     }
+}
+
+/// Decides which elements of a struct array match.
+pub trait ElementFilter: Send + Sync + std::fmt::Debug {
+    /// The struct's name.
+    fn of(&self) -> &str;
+
+    /// The columns of sub-fields that [`Self::test`] is given; at least one.
+    fn columns(&self) -> &[String];
+
+    /// True, false or null for each element; `elements` are those of [`Self::columns`], of many rows end
+    /// to end. Null means "not a match".
+    fn test(&self, elements: Vec<ArrayRef>) -> Result<BooleanArray>;
 }
 
 /// A part of a filter that has a truth value of its own.

@@ -68,6 +68,12 @@ impl CollectionSchema {
         self.fields.iter().filter(|f| self.struct_of(&f.name).is_none())
     }
 
+    /// The fields that searches can be asked of: vector fields, and sub-fields that hold vectors.
+    pub fn searched_fields(&self) -> impl Iterator<Item = &FieldSchema> {
+        let searched = |t: &DataType| t.is_vector() || t.vector_element().is_some();
+        self.fields.iter().filter(move |f| searched(&f.data_type))
+    }
+
     /// Gives numbers to what has none: plain fields, then each struct and its sub-fields.
     pub(super) fn number_with_structs(&mut self, mut next: i64) {
         let mut number = |id: &mut i64| {

@@ -422,5 +422,5 @@ fn ranked_row(unit: &Coded, request: &SearchRequest, row: u32, score: f64) -> Op
         return None;
     }
     let address = RowAddress { unit: unit.unit, row };
-    Some((Hit { score: score as f32, row: address }, unit.keys.get(row as usize)))
+    Some((Hit { score: score as f32, row: address, element: None }, unit.keys.get(row as usize)))
 }

@@ -73,7 +73,10 @@ impl Shard {
         let columns = manifest.schema.to_storage_arrow();
         let wanted = |index: &&IndexInfo| {
             let field = manifest.schema.fields.iter().find(|f| f.name == index.field);
-            let plain = field.is_some_and(|f| !f.data_type.is_vector() && !f.is_primary);
+            let plain = field.is_some_and(|f| {
+                let vectors = f.data_type.is_vector() || f.data_type.vector_element().is_some();
+                !vectors && !f.is_primary
+            });
             // One on a JSON path is made when a filter first asks for the path.
             plain && !index.params.contains_key("json_path")
         };

@@ -6,6 +6,7 @@ mod books;
 mod chunk_codes;
 mod coded;
 pub mod context;
+mod elements;
 mod filtering;
 pub mod flush;
 pub mod in_use;

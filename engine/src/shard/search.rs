@@ -43,6 +43,8 @@ pub struct Hit {
     pub score: f32,
     /// The row.
     pub row: RowAddress,
+    /// Which element of the row's array, in a search over elements.
+    pub element: Option<u32>,
 }
 
 /// Answers of a search.
@@ -72,9 +74,12 @@ pub(super) type Ranked = (Hit, Key);
 
 impl Snapshot {
     /// The nearest selected rows of each query: `min(top_k, matches)` of them, as surely as the effort says;
-    /// exactly where there are no codes.
+    /// exactly where there are no codes. In a field of arrays of vectors: the nearest elements, exactly.
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult> {
         let field = self.schema().field(&request.field)?;
+        if let Some(element) = field.data_type.vector_element() {
+            return self.search_elements(request, element).await;
+        }
         request.queries.check(field, request.metric)?;
         let data_type = &field.data_type;
         let kept = self.try_prune(&request.select)?;
@@ -214,7 +219,7 @@ fn search_parts(
         for (part, (hits, _)) in parts.iter().zip(&found) {
             best.extend(hits[at].iter().map(|hit| {
                 let row = RowAddress { unit: part.unit, row: part.start + hit.row };
-                (Hit { score: hit.score, row }, part.keys.get(hit.row as usize))
+                (Hit { score: hit.score, row, element: None }, part.keys.get(hit.row as usize))
             }));
         }
         keep_best(best, request);
@@ -228,7 +233,7 @@ pub(super) fn keep_best(best: &mut Vec<Ranked>, request: &SearchRequest) {
     best.sort_unstable_by(|(a, a_key), (b, b_key)| {
         let by_score =
             if higher { b.score.total_cmp(&a.score) } else { a.score.total_cmp(&b.score) };
-        by_score.then_with(|| a_key.cmp(b_key))
+        by_score.then_with(|| a_key.cmp(b_key)).then_with(|| a.element.cmp(&b.element))
     });
     best.truncate(request.top_k);
 }

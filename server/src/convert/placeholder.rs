@@ -44,6 +44,78 @@ pub fn query_vectors(bytes: &[u8], field: &FieldSchema) -> Result<Queries, Failu
     vectors::queries_of_bytes(&field.data_type, value.values.iter().map(AsRef::as_ref))
 }
 
+/// The query vectors for a struct's vectors, of which `field` is one element; `arrays` if an array is compared
+/// with arrays. Then also the number of vectors of each query, all of which come end to end.
+///
+/// # Errors
+/// As [`query_vectors`]; and if arrays are given for elements, or vectors for arrays.
+pub fn array_queries(
+    bytes: &[u8],
+    field: &FieldSchema,
+    arrays: bool,
+) -> Result<(Queries, Option<Vec<usize>>), Failure> {
+    let mut group = PlaceholderGroup::decode(bytes)
+        .map_err(|e| invalid(format!("failed to unmarshal placeholder group: {e}")))?;
+    let mut lengths = None;
+    if let [value] = group.placeholders.as_mut_slice() {
+        let one = one_of_array(value.r#type());
+        match (arrays, one) {
+            (true, Some(kind)) => {
+                let narrow =
+                    is_narrowed(&PlaceholderValue { r#type: kind.into(), ..value.clone() }, field)?;
+                let own = field.data_type.vector_bytes().unwrap_or(0) as usize;
+                let width = (if narrow { 2 * own } else { own }).max(1);
+                let mut all = Vec::new();
+                let mut counts = Vec::with_capacity(value.values.len());
+                for array in &value.values {
+                    if array.is_empty() || !array.len().is_multiple_of(width) {
+                        return Err(invalid(format!(
+                            "vector dimension mismatch, expected vector size(byte) {width} or a \
+                             multiple of it, actual {}.",
+                            array.len()
+                        )));
+                    }
+                    counts.push(array.len() / width);
+                    all.extend(array.chunks(width).map(<[u8]>::to_vec));
+                }
+                value.r#type = kind.into();
+                value.values = all.into_iter().map(Into::into).collect();
+                lengths = Some(counts);
+            }
+            (false, None) => {}
+            (true, None) => {
+                return Err(invalid(format!(
+                    "field {} is searched by arrays of vectors (an embedding list), as its index's \
+                     metric says, but the search has single vectors",
+                    field.name
+                )));
+            }
+            (false, Some(_)) => {
+                return Err(invalid(format!(
+                    "field {} is searched by single vectors, as its index's metric says, but the \
+                     search has arrays of vectors (an embedding list)",
+                    field.name
+                )));
+            }
+        }
+    }
+    let queries = query_vectors(&group.encode_to_vec(), field)?;
+    Ok((queries, lengths))
+}
+
+/// The type of the vectors in a type of arrays.
+fn one_of_array(kind: PlaceholderType) -> Option<PlaceholderType> {
+    Some(match kind {
+        PlaceholderType::EmbListFloatVector => PlaceholderType::FloatVector,
+        PlaceholderType::EmbListFloat16Vector => PlaceholderType::Float16Vector,
+        PlaceholderType::EmbListBFloat16Vector => PlaceholderType::BFloat16Vector,
+        PlaceholderType::EmbListInt8Vector => PlaceholderType::Int8Vector,
+        PlaceholderType::EmbListBinaryVector => PlaceholderType::BinaryVector,
+        PlaceholderType::EmbListSparseFloatVector => PlaceholderType::SparseFloatVector,
+        _ => return None,
+    })
+}
+
 /// The texts of a serialized `PlaceholderGroup`, for a field that a BM25 function fills.
 ///
 /// # Errors

@@ -97,7 +97,7 @@ pub async fn drop(ctx: &Context, database: &str, request: DropIndexRequest) -> R
         .iter()
         .filter(|i| is_meant(i, &request.index_name, &request.field_name))
         .collect();
-    let of_vector = |i: &&IndexInfo| info.schema.vector_fields().any(|f| f.name == i.field);
+    let of_vector = |i: &&IndexInfo| info.schema.searched_fields().any(|f| f.name == i.field);
     if info.loaded && doomed.iter().any(of_vector) {
         return Err(Failure::parameter(format!(
             "vector index cannot be dropped on loaded collection: {}",

@@ -145,7 +145,7 @@ fn check(
 ) -> Result<(), Failure> {
     let indexed = |field: &str| info.indexes.iter().any(|i| i.field == field);
     let bare: Vec<&str> =
-        info.schema.vector_fields().map(|f| f.name.as_str()).filter(|f| !indexed(f)).collect();
+        info.schema.searched_fields().map(|f| f.name.as_str()).filter(|f| !indexed(f)).collect();
     if !bare.is_empty() {
         let failure = Failure::no_index(&info.name);
         let reason = format!(

@@ -1,17 +1,18 @@
 //! Rows by filter, in an order, and what functions make of them.
 
 mod aggregate;
+mod elements;
 mod order;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use elanus_engine::api::{RowOrder, Selection};
+use elanus_engine::api::{RowAddress, RowOrder, Selection};
 use elanus_engine::core::budget::Reservation;
 use elanus_engine::core::error::Error;
 use elanus_engine::core::schema::CollectionSchema;
 use elanus_proto::schema::field_data::Field;
 use elanus_proto::schema::{DataType, FieldData, LongArray, ScalarField, scalar_field};
-use elanus_proto::service::{QueryRequest, QueryResults};
+use elanus_proto::service::{ElementIndices, QueryRequest, QueryResults};
 
 use super::dml::refuse_namespace;
 use super::names;
@@ -24,6 +25,7 @@ use crate::convert::params::{OrderKey, Params, result_window};
 use crate::convert::{internal, invalid, results, structs};
 use crate::status::{Failure, ok_status};
 use aggregate::{Call, Function};
+use elements::{After, Elements};
 
 /// The name of the column that counts.
 const COUNT: &str = "count(*)";
@@ -34,7 +36,12 @@ struct Asked {
     group_by: Vec<String>,
     calls: Vec<Call>,
     order: Vec<OrderKey>,
+    /// Where a page of elements begins.
+    after: Option<After>,
 }
+
+/// Columns, their names, and of a query for elements which ones of each row.
+type Answer = (Vec<FieldData>, Vec<String>, Vec<ElementIndices>);
 
 /// The rows that an expression matches, by primary key, so that an iterator can go on behind the last
 /// key it has seen; or in another order, or groups of them.
@@ -53,7 +60,6 @@ pub async fn query(
     };
     let target = target.with_clock(&request.query_params)?;
     let params = Params::new(&request.query_params)?;
-    params.refuse(&["query_iter_last_element_offset"])?;
     for flag in ["ignore_growing", "reduce_stop_for_best", "iterator"] {
         params.truth(flag)?;
     }
@@ -61,7 +67,7 @@ pub async fn query(
     let most = ctx.engine.settings().limits.max_top_k;
     let asked = asked(&target, &params, &request.output_fields, most)?;
     let select = target.select(&request.expr, request.expr_template_values)?;
-    let (mut fields_data, output_fields) =
+    let (mut fields_data, output_fields, element_indices) =
         answer(&target, &select, &asked, &request.output_fields).await?;
     target.clock.show(&mut fields_data);
     Ok(QueryResults {
@@ -69,6 +75,7 @@ pub async fn query(
         fields_data,
         collection_name: name,
         output_fields,
+        element_indices,
         session_ts: target.snapshot.timestamp(),
         primary_field_name: target.schema().primary()?.name.clone(),
         ..Default::default()
@@ -106,7 +113,8 @@ fn asked(
         )));
     }
     let order = order::read(target, params, &group_by, &calls, window.is_some())?;
-    Ok(Asked { window, group_by, calls, order })
+    let after = elements::after(params)?;
+    Ok(Asked { window, group_by, calls, order, after })
 }
 
 async fn answer(
@@ -114,7 +122,7 @@ async fn answer(
     select: &Selection,
     asked: &Asked,
     outputs: &[String],
-) -> Result<(Vec<FieldData>, Vec<String>), Failure> {
+) -> Result<Answer, Failure> {
     let only_count = |call: &Call| call.function == Function::Count && call.field.is_none();
     if asked.group_by.is_empty() && asked.calls.iter().any(only_count) && asked.window.is_some() {
         return Err(invalid("count entities with pagination is not allowed"));
@@ -124,19 +132,20 @@ async fn answer(
         && only_count(call)
     {
         // Counting alone needs no columns.
-        return Ok((vec![count(target, select).await?], vec![COUNT.to_string()]));
+        return Ok((vec![count(target, select).await?], vec![COUNT.to_string()], Vec::new()));
     }
     if !asked.group_by.is_empty() || !asked.calls.is_empty() {
         let groups = groups(target, select, asked).await?;
-        return group_columns(target.schema(), &groups, outputs);
+        let (fields, names) = group_columns(target.schema(), &groups, outputs)?;
+        return Ok((fields, names, Vec::new()));
     }
     if select.filter.is_none() && asked.window.is_none() {
         return Err(invalid("empty expression should be used with limit"));
     }
     let primary = &target.schema().primary()?.name;
     let outputs = Outputs::new(target.schema(), outputs)?.with_first(primary);
-    let (batch, _memory) = rows(target, select, asked, &outputs).await?;
-    Ok((columns(target.schema(), &batch, &outputs)?, outputs.names))
+    let (batch, _memory, elements) = rows(target, select, asked, &outputs).await?;
+    Ok((columns(target.schema(), &batch, &outputs)?, outputs.names, elements))
 }
 
 /// The groups in order, those of the window.
@@ -200,16 +209,38 @@ async fn rows(
     select: &Selection,
     asked: &Asked,
     outputs: &Outputs,
-) -> Result<(RecordBatch, Reservation), Failure> {
-    let rows = if asked.order.is_empty() {
-        let (offset, limit) =
-            asked.window.map_or((0, None), |(offset, limit)| (offset, Some(limit)));
-        target.snapshot.select(select, RowOrder::Key, offset, limit).await?
-    } else {
-        order::rows(target, select, &asked.order, asked.window).await?
+) -> Result<(RecordBatch, Reservation, Vec<ElementIndices>), Failure> {
+    let filter = select.filter.as_ref().and_then(|f| f.elements());
+    let (rows, elements) = match filter {
+        Some(filter) => {
+            let elements = Elements { filter, window: asked.window, after: asked.after.as_ref() };
+            let ordered = match asked.order.is_empty() {
+                true => None,
+                false => Some(order::rows(target, select, &asked.order, None).await?),
+            };
+            let found = elements.found(target, select, ordered).await?;
+            let indices = elements::to_wire(&found);
+            (found.into_iter().map(|(row, _)| row).collect(), indices)
+        }
+        None => (whole_rows(target, select, asked).await?, Vec::new()),
     };
     let memory = target.snapshot.answer_memory(rows.len(), &outputs.columns).await?;
-    Ok((target.snapshot.fetch(&rows, &outputs.columns).await?, memory))
+    Ok((target.snapshot.fetch(&rows, &outputs.columns).await?, memory, elements))
+}
+
+/// The rows of the window, in order.
+async fn whole_rows(
+    target: &Target,
+    select: &Selection,
+    asked: &Asked,
+) -> Result<Vec<RowAddress>, Failure> {
+    if asked.order.is_empty() {
+        let (offset, limit) =
+            asked.window.map_or((0, None), |(offset, limit)| (offset, Some(limit)));
+        Ok(target.snapshot.select(select, RowOrder::Key, offset, limit).await?)
+    } else {
+        order::rows(target, select, &asked.order, asked.window).await
+    }
 }
 
 fn columns(

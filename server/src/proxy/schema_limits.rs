@@ -38,7 +38,7 @@ pub fn check(schema: &CollectionSchema, limits: &LimitSettings) -> Result<(), Fa
     }
     check_keys(schema)?;
     functions::check_analyzers(schema)?;
-    let vectors = schema.vector_fields().count();
+    let vectors = schema.searched_fields().count();
     if vectors == 0 {
         return Err(Failure::parameter("schema does not contain vector field"));
     }

@@ -7,6 +7,7 @@ mod group;
 mod hybrid;
 pub(crate) mod iterator;
 mod join;
+mod lists;
 mod order;
 pub(crate) mod outputs;
 mod part;

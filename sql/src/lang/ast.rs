@@ -34,8 +34,17 @@ pub(crate) enum Kind {
     Template(String),
     /// `age`, `$meta["age"]`, `tags[0]`.
     Field(String, Vec<Step>),
-    /// `$` and `$[sub]`: the element at hand inside functions over struct arrays.
-    Element,
+    /// `$[sub]`, and `$` without a sub-field: the element at hand inside functions over struct arrays.
+    Element(Option<String>),
+    /// `s[sub]`, and `s[0][sub]` with a position: a sub-field of a struct array.
+    Sub {
+        /// The struct.
+        of: String,
+        /// Which element; none: all.
+        at: Option<usize>,
+        /// The sub-field.
+        sub: String,
+    },
     /// `-a`, `not a`.
     Unary(Sign, Box<Node>),
     /// `a + b`.

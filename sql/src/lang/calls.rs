@@ -13,8 +13,9 @@ use elanus_engine::core::schema::DataType;
 
 use super::arith::{Arith, Leaf};
 use super::array::{Question, ask};
-use super::ast::Node;
+use super::ast::{Kind, Node};
 use super::fault::{Fault, Outcome};
+use super::elements;
 use super::geometry;
 use super::sample;
 use super::translate::{Meaning, Translator, type_name};
@@ -32,10 +33,6 @@ const KNOWN: [&str; 7] = [
     "array_contains_any",
     "array_length",
 ];
-
-/// Milvus's functions over struct arrays.
-const STRUCTS: [&str; 6] =
-    ["element_filter", "match_any", "match_all", "match_least", "match_most", "match_exact"];
 
 /// Which of the three `contains` it is.
 #[derive(Clone, Copy, PartialEq)]
@@ -73,9 +70,7 @@ impl Translator<'_> {
             "text_match_fuzzy" => Err(Fault::unsupported(format!(
                 "function {name} is not supported yet: use text_match or a regular expression"
             ))),
-            name if STRUCTS.contains(&name) => Err(Fault::unsupported(format!(
-                "function {name} is not supported yet: there are no struct array fields"
-            ))),
+            name if elements::NAMES.contains(&name) => self.element_call(node, name, args),
             name => {
                 let hint = nearest_name(name, KNOWN.into_iter())
                     .map(|near| format!("; did you mean {near}?"))
@@ -123,12 +118,18 @@ impl Translator<'_> {
     }
 
     fn array_length(&self, node: &Node, args: &[Node]) -> Outcome<Meaning> {
+        if let [Node { kind: Kind::Sub { at: Some(at), .. }, .. }] = args {
+            return Err(Fault::new(format!(
+                "mismatched input '[{at}]': array_length takes all elements of a sub-field, as in \
+                 array_length(s[sub])"
+            )));
+        }
         let meaning = match args {
             [field] => Some(self.meaning(field)?),
             _ => None,
         };
         Ok(Meaning::Calc(match meaning {
-            Some(Meaning::Array(expr, _)) => Arith::leaf(expr, Leaf::Length, false),
+            Some(Meaning::Array(expr, _) | Meaning::Struct(expr)) => Arith::leaf(expr, Leaf::Length, false),
             Some(Meaning::Json(place)) => {
                 Arith::leaf(ident(place.column), Leaf::JsonLength(place.path), false)
             }
@@ -148,7 +149,10 @@ impl Translator<'_> {
                 Err(Fault::new("exists operations are only supportted on json key"))
             }
             Meaning::Json(place) => Ok(Meaning::Truth(place.exists())),
-            other @ (Meaning::Scalar(..) | Meaning::Array(..) | Meaning::Vector(..)) => {
+            other @ (Meaning::Scalar(..)
+            | Meaning::Array(..)
+            | Meaning::Vector(..)
+            | Meaning::Struct(..)) => {
                 Err(Fault::new(format!(
                     "exists operations are only supportted on json field, got:{}",
                     other.type_name()
@@ -166,7 +170,10 @@ impl Translator<'_> {
         let there = match self.meaning(value)? {
             Meaning::Json(place) if !place.path.is_empty() => place.exists(),
             Meaning::Json(place) => ident(place.column).is_not_null(),
-            Meaning::Scalar(expr, _) | Meaning::Array(expr, _) | Meaning::Vector(expr, _) => {
+            Meaning::Scalar(expr, _)
+            | Meaning::Array(expr, _)
+            | Meaning::Vector(expr, _)
+            | Meaning::Struct(expr) => {
                 expr.is_not_null()
             }
             _ => {

@@ -84,7 +84,9 @@ fn against_constant(op: CompareOp, left: Meaning, value: &Value, wrong: Fault) -
             Value::Bool(v) => Ok(plain(expr, op, lit(*v))),
             _ => Err(wrong),
         },
-        Meaning::Vector(..) | Meaning::Const(_) | Meaning::Interval(_) => Err(wrong),
+        Meaning::Vector(..) | Meaning::Struct(_) | Meaning::Const(_) | Meaning::Interval(_) => {
+            Err(wrong)
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use elanus_engine::core::error::{Error, Result, Subject};
-use elanus_engine::core::filter::{FilterNode, RowFilter, UnitStats};
+use elanus_engine::core::filter::{ElementFilter, FilterNode, RowFilter, UnitStats};
 use elanus_engine::core::schema::CollectionSchema;
 use elanus_engine::core::timestamptz::Zone;
 
@@ -40,6 +40,8 @@ pub struct Filter {
     parts: OnceLock<Option<Arc<FilterNode>>>,
     /// What matches is thinned out.
     sampler: Option<Sampler>,
+    /// What single elements are held to.
+    elements: Option<Arc<dyn ElementFilter>>,
 }
 
 impl Filter {
@@ -59,12 +61,14 @@ impl Filter {
         templates: &HashMap<String, TemplateValue>,
     ) -> Result<Self> {
         let translator = Translator { text, schema, templates, zone };
-        let (expr, sampler) = parser::parse(text)
+        let (node, sampler) = parser::parse(text)
             .and_then(|node| sample::split(node, &translator))
-            .and_then(|(node, sampler)| Ok((translator.filter(&node)?, sampler)))
             .map_err(|fault| fault.into_error(text))?;
+        let translated = || Ok((translator.filter(&node)?, translator.element_filter(&node)?));
+        let (expr, elements) = translated().map_err(|fault: Fault| fault.into_error(text))?;
+        let elements = elements.map(|e| Arc::new(e) as _);
         Self::compile(text.trim().to_owned(), expr, schema)
-            .map(|filter| Self { sampler, ..filter })
+            .map(|filter| Self { sampler, elements, ..filter })
             .map_err(|why| Fault::new(short(&why)).into_error(text))
     }
 
@@ -107,7 +111,7 @@ impl Filter {
         &self.expr
     }
 
-    fn compile(
+    pub(super) fn compile(
         text: String,
         expr: Expr,
         schema: &CollectionSchema,
@@ -150,6 +154,7 @@ impl Filter {
             compiled,
             pruner,
             sampler: None,
+            elements: None,
             simple,
             schema: all,
             parts,
@@ -198,6 +203,10 @@ impl RowFilter for Filter {
         })
     }
 
+    fn elements(&self) -> Option<Arc<dyn ElementFilter>> {
+        self.elements.clone()
+    }
+
     fn parts(&self) -> Option<Arc<FilterNode>> {
         if self.sampler.is_some() {
             return None;
@@ -243,6 +252,6 @@ fn unqualified(expr: Expr) -> Result<Expr, DataFusionError> {
 }
 
 /// The message without DataFusion's prefixes, which say nothing to a user of a filter.
-fn short(why: &DataFusionError) -> String {
+pub(super) fn short(why: &DataFusionError) -> String {
     why.strip_backtrace().trim_start_matches("Execution error: ").to_owned()
 }

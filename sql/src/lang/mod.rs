@@ -12,6 +12,7 @@ mod array;
 mod ast;
 mod calls;
 mod compare;
+mod elements;
 mod fault;
 mod filter;
 mod geometry;

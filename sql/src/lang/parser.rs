@@ -276,11 +276,16 @@ impl Parser<'_> {
     /// `$` or `$[sub]`.
     fn element(&mut self, start: usize) -> Outcome<Node> {
         self.at += 1;
+        let mut sub = None;
         if self.eat("[") {
+            let Token::Word(name) = self.peek().clone() else {
+                return Err(self.unexpected("the name of a sub-field"));
+            };
+            sub = Some(name);
             self.at += 1;
             self.expect("]")?;
         }
-        self.node(start, 0, Kind::Element)
+        self.node(start, 0, Kind::Element(sub))
     }
 
     fn word(&mut self, start: usize, word: String) -> Outcome<Node> {
@@ -325,12 +330,7 @@ impl Parser<'_> {
                 }
                 Token::Text(key) => Step::Key(key),
                 Token::Int(at) => Step::Index(usize::try_from(at).unwrap_or(usize::MAX)),
-                Token::Word(w) => {
-                    let why = format!(
-                        "json key must be enclosed in double quotes or single quotes: \"{w}\""
-                    );
-                    return Err(Fault::at(self.start(), why));
-                }
+                Token::Word(sub) => return self.sub_field(start, name, &steps, sub),
                 _ => return Err(self.unexpected("a quoted key or a position")),
             };
             steps.push(step);
@@ -338,6 +338,33 @@ impl Parser<'_> {
             self.expect("]")?;
         }
         self.node(start, 0, Kind::Field(name, steps))
+    }
+
+    /// `[sub]` behind a struct's name or the position of an element.
+    fn sub_field(
+        &mut self,
+        start: usize,
+        of: String,
+        steps: &[Step],
+        sub: String,
+    ) -> Outcome<Node> {
+        let at = match steps {
+            [] => None,
+            [Step::Index(at)] => Some(*at),
+            _ => return Err(Fault::at(self.start(), unquoted_key(&sub))),
+        };
+        self.at += 1;
+        self.expect("]")?;
+        if self.is_punct("[") {
+            return Err(Fault::at(
+                self.start(),
+                format!(
+                    "invalid expression: nothing follows a sub-field; one element's is \
+                     {of}[0][{sub}]"
+                ),
+            ));
+        }
+        self.node(start, 0, Kind::Sub { of, at, sub })
     }
 
     /// What may stand behind `in`: a list in either kind of brackets, or a template value.
@@ -371,6 +398,11 @@ impl Parser<'_> {
         }
         Ok(items)
     }
+}
+
+/// The fault of a key that is no text.
+pub(super) fn unquoted_key(key: &str) -> String {
+    format!("json key must be enclosed in double quotes or single quotes: \"{key}\"")
 }
 
 /// A moment or an interval.

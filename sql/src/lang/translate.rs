@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use datafusion::functions_nested::expr_fn::array_element;
 use datafusion::logical_expr::{Expr, and, ident, lit, not, or};
 use elanus_engine::core::schema::{CollectionSchema, DYNAMIC_FIELD, DataType};
+use elanus_engine::core::structs::sub_name;
 use elanus_engine::core::timestamptz::Zone;
 
 use super::arith::{Arith, Leaf};
 use super::ast::{ArithOp, Kind, Node, Sign, Step};
 use super::compare;
+use super::elements::{ELEMENT, element_name, no_struct_field};
 use super::fault::{Fault, Outcome};
 use super::json::Place;
 use super::moment::{self, Interval};
+use super::parser::unquoted_key;
 use super::template::{self, TemplateValue};
 use super::value::Value;
 
@@ -27,8 +30,10 @@ pub(super) enum Meaning {
     Json(Place),
     /// An array column and the type of its elements.
     Array(Expr, DataType),
-    /// A vector column: good for null tests only.
+    /// A vector column, or one of arrays of them: good for null tests only.
     Vector(Expr, DataType),
+    /// A struct array, by the column of one of its sub-fields: good for null tests and its length.
+    Struct(Expr),
     /// A calculated number.
     Calc(Arith),
     /// A span of time.
@@ -47,6 +52,7 @@ impl Meaning {
             Self::Scalar(_, t) | Self::Vector(_, t) => type_name(t),
             Self::Json(_) => "JSON".to_owned(),
             Self::Array(_, t) => format!("Array[{}]", type_name(t)),
+            Self::Struct(_) => "ArrayOfStruct".to_owned(),
             Self::Calc(arith) if arith.fractional => "Double".to_owned(),
             Self::Calc(_) => "Int64".to_owned(),
             Self::Truth(_) => "Bool".to_owned(),
@@ -140,9 +146,8 @@ impl Translator<'_> {
             Kind::List(items) => Meaning::Const(Value::List(self.constants(items)?)),
             Kind::Template(name) => Meaning::Const(template::fill(name, self.templates)?),
             Kind::Field(name, path) => return self.field(name, path),
-            Kind::Element => {
-                return Err(Fault::unsupported("elements of struct arrays ($) are not supported"));
-            }
+            Kind::Element(sub) => return self.element(sub.as_deref()),
+            Kind::Sub { of, at, sub } => return self.sub_field(of, *at, sub),
             Kind::Unary(sign, value) => return self.unary(*sign, value),
             Kind::Arith(op, left, right) => return self.arith(node, *op, left, right),
             Kind::Compare(op, left, right) => {
@@ -187,6 +192,12 @@ impl Translator<'_> {
                      '<field> is not null' instead",
                 ));
             }
+            Err(_) if path.is_empty() && self.schema.struct_named(name).is_some() => {
+                let own = self.schema.struct_named(name);
+                let sub = own.and_then(|own| self.schema.sub_fields(own).next());
+                let sub = sub.ok_or_else(|| no_struct_field(name))?;
+                return Ok(Meaning::Struct(ident(&sub.name)));
+            }
             Err(_) if self.schema.enable_dynamic_field => return Ok(dynamic(name, path)),
             Err(error) => return Err(Fault::new(error.message())),
         };
@@ -194,6 +205,9 @@ impl Translator<'_> {
         match (&field.data_type, path) {
             (DataType::Json, path) => {
                 Ok(Meaning::Json(Place { column: name.into(), path: path.to_vec() }))
+            }
+            (DataType::Array { element, .. }, _) if element.is_vector() => {
+                Ok(Meaning::Vector(column, (**element).clone()))
             }
             (DataType::Array { element, .. }, []) => {
                 Ok(Meaning::Array(column, (**element).clone()))
@@ -217,6 +231,40 @@ impl Translator<'_> {
                 })
             ))),
         }
+    }
+
+    /// `$[sub]`: a field of the schema of elements.
+    fn element(&self, sub: Option<&str>) -> Outcome<Meaning> {
+        let name = sub.map_or_else(|| ELEMENT.to_owned(), element_name);
+        if self.schema.has_field(&name) {
+            return self.field(&name, &[]);
+        }
+        let inside = self.schema.fields.iter().any(|f| f.name.starts_with('$'));
+        Err(match inside {
+            true => no_struct_field(&name),
+            false => Fault::new(format!(
+                "{name} stands for an element: it can only be used in element_filter and match \
+                 functions"
+            )),
+        })
+    }
+
+    /// `s[sub]` or `s[0][sub]`.
+    fn sub_field(&self, of: &str, at: Option<usize>, sub: &str) -> Outcome<Meaning> {
+        let name = sub_name(of, sub);
+        if self.schema.struct_named(of).is_none() {
+            let json = self.schema.enable_dynamic_field
+                || self.schema.field(of).is_ok_and(|f| f.data_type == DataType::Json);
+            return Err(match json {
+                true => Fault::new(unquoted_key(sub)),
+                false => no_struct_field(&name),
+            });
+        }
+        if !self.schema.has_field(&name) {
+            return Err(no_struct_field(&name));
+        }
+        let path: Vec<Step> = at.map(Step::Index).into_iter().collect();
+        self.field(&name, &path)
     }
 
     fn unary(&self, sign: Sign, value: &Node) -> Outcome<Meaning> {

@@ -40,10 +40,11 @@ pub fn shown(index: &IndexInfo, data_type: &DataType) -> Params {
 }
 
 fn of(kind: &str, data_type: &DataType) -> Params {
-    if !data_type.is_vector() {
-        return Params::new();
-    }
-    let by = searched_by(data_type, kind);
+    let by = match data_type {
+        list if list.vector_element().is_some() => "exact scan",
+        vector if vector.is_vector() => searched_by(data_type, kind),
+        _ => return Params::new(),
+    };
     let effort = if by.starts_with("exact") { Effort::EXACT } else { Effort::DEFAULT };
     [(INDEX.into(), by.into()), (EFFORT.into(), effort.recall().to_string())].into()
 }

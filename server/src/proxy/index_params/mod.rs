@@ -5,6 +5,7 @@
 
 mod hints;
 pub mod kinds;
+pub mod lists;
 pub mod meaning;
 pub mod rules;
 mod scalar;
@@ -52,6 +53,8 @@ pub fn complete(field: &FieldSchema, mut params: Params) -> Result<Params, Failu
     meaning::take_shown(&mut params, &kind, &field.data_type)?;
     if field.data_type.is_vector() {
         vector::complete(field, &kind, &mut params)?;
+    } else if let Some(element) = field.data_type.vector_element() {
+        lists::complete(field, element, &kind, &mut params)?;
     } else {
         scalar::complete(field, &kind, &mut params)?;
         hints::check_scalar(&kind, &params)?;
@@ -62,6 +65,7 @@ pub fn complete(field: &FieldSchema, mut params: Params) -> Result<Params, Failu
 /// Checks what an index would be with changed hints.
 pub fn check_altered(data_type: &DataType, changed: &Params) -> Result<(), Failure> {
     let kind = changed.get("index_type").map_or(AUTO, String::as_str);
+    let data_type = data_type.vector_element().unwrap_or(data_type);
     if data_type.is_vector() {
         let mmap = kinds::named(kind, Vectors::of(data_type)).is_some_and(|k| k.mmap);
         return hints::check(kind, mmap, changed);

@@ -1,6 +1,7 @@
 //! Indexes of fields that are no vectors.
 
 use elanus_engine::core::schema::{DataType, FieldSchema};
+use elanus_engine::core::structs::split_name;
 
 use super::{AUTO, Params, invalid_params, kinds, milvus_name};
 use crate::status::Failure;
@@ -16,7 +17,14 @@ pub fn complete(field: &FieldSchema, kind: &str, params: &mut Params) -> Result<
     if kind != AUTO && kinds::is_known(kind) {
         return Err(Failure::parameter(format!("index {kind} only supports vector data type")));
     }
-    check_scalar_type(field, kind)?;
+    match &field.data_type {
+        // Milvus sorts the elements of a struct's sub-field, but not those of an array.
+        DataType::Array { element, .. } if kind == "STL_SORT" && is_sub_field(field) => {
+            let element = FieldSchema::new(field.name.as_str(), element.as_ref().clone());
+            check_scalar_type(&element, kind)?;
+        }
+        _ => check_scalar_type(field, kind)?,
+    }
     if field.data_type == DataType::Json {
         complete_json(field, kind, params)?;
     }
@@ -24,6 +32,10 @@ pub fn complete(field: &FieldSchema, kind: &str, params: &mut Params) -> Result<
         check_grams(params)?;
     }
     Ok(())
+}
+
+fn is_sub_field(field: &FieldSchema) -> bool {
+    split_name(&field.name).is_some()
 }
 
 fn check_scalar_type(field: &FieldSchema, kind: &str) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use elanus_engine::api::{Hit, RowAddress};
 use elanus_engine::core::key::Keys;
-use elanus_proto::schema::{FieldData, SearchResultData};
+use elanus_proto::schema::{FieldData, LongArray, SearchResultData};
 
 use super::group;
 use super::outputs::Outputs;
@@ -72,8 +72,16 @@ pub(super) async fn assemble(
         group_by_field_value: group_values.first().cloned(),
         group_by_field_values: group_values,
         primary_field_name: primary,
+        element_indices: element_indices(hits),
         ..Default::default()
     })
+}
+
+/// The places of the elements that were found in their arrays; none where rows were.
+fn element_indices(hits: &[Vec<Hit>]) -> Option<LongArray> {
+    let data: Option<Vec<i64>> =
+        hits.iter().flatten().map(|hit| hit.element.map(i64::from)).collect();
+    data.filter(|data| !data.is_empty()).map(|data| LongArray { data })
 }
 
 fn count(n: usize) -> i64 {

@@ -102,7 +102,7 @@ mod tests {
 
     fn scores(list: &[f32], batch: usize, top_k: usize) -> Option<Vec<f32>> {
         let row = RowAddress { unit: 0, row: 0 };
-        let hits = list.iter().map(|score| Hit { score: *score, row }).collect();
+        let hits = list.iter().map(|score| Hit { score: *score, row, element: None }).collect();
         cut(hits, batch, top_k).map(|hits| hits.iter().map(|h| h.score).collect())
     }
 

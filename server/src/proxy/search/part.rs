@@ -15,6 +15,7 @@ use elanus_proto::service::search_request::SearchInput;
 use elanus_proto::service::{self};
 
 use super::boost::Boosts;
+use super::lists;
 use super::rank::reranker;
 use super::target::Target;
 use super::text;
@@ -40,6 +41,10 @@ pub(super) struct Part {
     range: Option<ScoreRange>,
     effort: Effort,
     boosts: Option<Boosts>,
+    /// The number of vectors of each query, where arrays are compared with arrays.
+    lengths: Option<Vec<usize>>,
+    /// Whether a hybrid search joins what is found.
+    hybrid: bool,
 }
 
 /// The hybrid search around a part.
@@ -65,13 +70,37 @@ impl Part {
         let params = SearchParams::new(&request.search_params, window, limits.max_top_k)?;
         target.check_id(params.collection_id, "may have been changed")?;
         let field = vector_field(target.schema(), params.anns_field.as_deref())?;
-        let metric = field_metric(target.snapshot.info(), field, params.metric.as_deref())?;
+        let info = target.snapshot.info();
+        let element = field.data_type.vector_element();
+        let list = match element {
+            Some(_) => Some(lists::how(info, field, params.metric.as_deref())?),
+            None => None,
+        };
+        let metric = match list {
+            Some(how) => how.metric,
+            None => field_metric(info, field, params.metric.as_deref())?,
+        };
         let boosts = boosts(target, &request, outer)?;
         let select = target.select_for_search(&request.dsl, request.expr_template_values)?;
+        let grouped = outer.is_some_and(|o| o.grouped);
+        if let Some(how) = list {
+            let (primary, filter) = (&target.schema().primary()?.name, select.filter.as_deref());
+            lists::check(how, &params, filter, primary, outer.is_some(), grouped)?;
+        }
+        let mut lengths = None;
         let mut without = Vec::new();
         let queries = match request.search_input {
             input if field.is_function_output => {
                 text::queries(target, field, input, &params.raw).await?
+            }
+            Some(SearchInput::PlaceholderGroup(bytes)) if let (Some(how), Some(e)) = (list, element) => {
+                let own = FieldSchema::new(field.name.as_str(), e.clone());
+                let (queries, arrays) = placeholder::array_queries(&bytes, &own, how.arrays)?;
+                lengths = arrays;
+                queries
+            }
+            Some(SearchInput::Ids(_)) if list.is_some() => {
+                return Err(invalid("array of vector is not supported for search by IDs"));
             }
             Some(SearchInput::PlaceholderGroup(bytes)) => {
                 placeholder::query_vectors(&bytes, field)?
@@ -83,10 +112,11 @@ impl Part {
             }
             None => Queries::Dense(Vec::new()),
         };
-        check_query_count(queries.len() + without.len(), limits.max_queries)?;
+        let count = lengths.as_ref().map_or(queries.len(), Vec::len);
+        check_query_count(count + without.len(), limits.max_queries)?;
         let range = range(&params, metric)?;
         let paged = params.page.is_some() || params.grouping.is_some();
-        let paged = paged || outer.is_some_and(|o| o.grouped);
+        let paged = paged || grouped;
         let effort = effort(target, field, &params, paged)?;
         let field = field.name.clone();
         Ok(Self {
@@ -99,12 +129,15 @@ impl Part {
             range,
             effort,
             boosts,
+            lengths,
+            hybrid: outer.is_some(),
         })
     }
 
     /// Number of queries.
     pub fn query_count(&self) -> usize {
-        self.queries.len() + self.without.len()
+        let queries = self.lengths.as_ref().map_or(self.queries.len(), Vec::len);
+        queries + self.without.len()
     }
 
     /// Whether scores are changed after the search.
@@ -135,8 +168,14 @@ impl Part {
         };
         let mut hits = match self.queries.len() {
             0 => Vec::new(),
-            _ => target.snapshot.search(&request).await?.hits,
+            _ => match &self.lengths {
+                Some(lengths) => target.snapshot.search_arrays(&request, lengths).await?.hits,
+                None => target.snapshot.search(&request).await?.hits,
+            },
         };
+        if self.hybrid {
+            hits = lists::collapsed(hits);
+        }
         if let Some(boosts) = &self.boosts {
             boosts.apply(&target.snapshot, self.metric, &mut hits).await?;
         }
@@ -201,7 +240,7 @@ fn effort(
     };
     search_effort::effort(&Asked {
         index: info.indexes.iter().find(|i| i.field == field.name).map(|i| &i.params),
-        vectors: Vectors::of(&field.data_type),
+        vectors: Vectors::of(field.data_type.vector_element().unwrap_or(&field.data_type)),
         search: &params.raw,
         top_k: params.window.limit + params.window.offset,
         mode,
@@ -242,7 +281,7 @@ fn vector_field<'a>(
             first
         }
     };
-    match field.data_type.is_vector() {
+    match field.data_type.is_vector() || field.data_type.vector_element().is_some() {
         true => Ok(field),
         false => Err(invalid(format!(
             "failed to create query plan: field ({}) to search is not of vector data type",
@@ -257,6 +296,30 @@ fn field_metric(
     field: &FieldSchema,
     asked: Option<&str>,
 ) -> Result<Metric, Failure> {
+    let Some(own) = index_metric(info, field)? else {
+        let usual = match field.is_function_output {
+            true => Metric::Bm25,
+            false => default_metric(&field.data_type),
+        };
+        return asked.map_or(Ok(usual), |name| metric(name, &field.data_type));
+    };
+    let own = metric(own, &field.data_type)?;
+    match asked {
+        Some(name) if !name.eq_ignore_ascii_case(own.name()) => Err(not_matching(own.name(), name)),
+        _ => Ok(own),
+    }
+}
+
+/// The failure of asking for another metric than the index's.
+pub(super) fn not_matching(own: &str, asked: &str) -> Failure {
+    mismatch("fail to search: metric type not match", own, asked)
+}
+
+/// The metric that a field's index names.
+pub(super) fn index_metric<'a>(
+    info: &'a CollectionInfo,
+    field: &FieldSchema,
+) -> Result<Option<&'a str>, Failure> {
     let index = info.indexes.iter().find(|i| i.field == field.name);
     // All vector fields had an index when the collection was loaded: this one came later.
     if info.loaded && index.is_none() {
@@ -267,21 +330,7 @@ fn field_metric(
         ));
     }
     let own = index.and_then(|i| i.params.get("metric_type")).filter(|m| !m.is_empty());
-    let Some(own) = own else {
-        let usual = match field.is_function_output {
-            true => Metric::Bm25,
-            false => default_metric(&field.data_type),
-        };
-        return asked.map_or(Ok(usual), |name| metric(name, &field.data_type));
-    };
-    let own = metric(own, &field.data_type)?;
-    match asked {
-        Some(name) if !name.eq_ignore_ascii_case(own.name()) => {
-            let text = "fail to search: metric type not match";
-            Err(mismatch(text, own.name(), name))
-        }
-        _ => Ok(own),
-    }
+    Ok(own.map(String::as_str))
 }
 
 fn range(params: &SearchParams, metric: Metric) -> Result<Option<ScoreRange>, Failure> {

@@ -21,7 +21,14 @@ fn shape(node: &Node) -> String {
         Kind::List(items) => format!("[{}]", list(items, " ")),
         Kind::Template(name) => format!("{{{name}}}"),
         Kind::Field(name, path) => format!("{name}{}", crate::lang::ast::path_text(path)),
-        Kind::Element => "$".into(),
+        Kind::Element(sub) => {
+            let sub = sub.as_ref().map(|sub| format!("[{sub}]"));
+            format!("${}", sub.unwrap_or_default())
+        }
+        Kind::Sub { of, at, sub } => {
+            let at = at.map(|at| format!("[{at}]")).unwrap_or_default();
+            format!("{of}{at}[{sub}]")
+        }
         Kind::Unary(sign, v) => format!("({sign:?} {})", shape(v)),
         Kind::Arith(op, a, b) => format!("({} {} {})", shape(a), op.symbol(), shape(b)),
         Kind::Compare(op, a, b) => format!("({} {} {})", shape(a), op.symbol(), shape(b)),
