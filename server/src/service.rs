@@ -21,7 +21,7 @@ use crate::context::{Context, DEFAULT_DATABASE};
 use crate::proxy::{
     alias, analyze, collection, compaction, connect, database, describe, dml, evolve, field, flush,
     grants, import, index, load, metrics, partition, query, resource_group, roles, search,
-    snapshot, statistics, users,
+    snapshot, statistics, struct_field, users,
 };
 use crate::status::{Failure, code};
 use crate::{deadline, quota, slow};
@@ -278,6 +278,8 @@ calls! {
     Write alter_collection(AlterCollectionRequest) -> Status, collection, collection::alter;
     Write alter_collection_field(AlterCollectionFieldRequest) -> Status, collection,
         field::alter;
+    Write add_collection_struct_field(AddCollectionStructFieldRequest) -> Status, collection,
+        struct_field::add;
     Write add_collection_field(AddCollectionFieldRequest) -> Status, collection,
         collection::add_field;
     Write alter_collection_schema(AlterCollectionSchemaRequest) -> AlterCollectionSchemaResponse,
@@ -425,7 +427,6 @@ calls! {
         snapshot::pin;
     Write unpin_snapshot_data(UnpinSnapshotDataRequest) -> Status, server, snapshot::unpin;
 
-    => add_collection_struct_field(AddCollectionStructFieldRequest) -> Status, "struct fields are";
     => prewarm(PrewarmRequest) -> PrewarmResponse, "prewarming is";
     => describe_prewarm_task(DescribePrewarmTaskRequest) -> DescribePrewarmTaskResponse,
         "prewarming is";

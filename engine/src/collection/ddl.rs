@@ -243,7 +243,7 @@ impl Collection {
     }
 }
 
-fn alter_param(field: &mut FieldSchema, key: &str, value: &str) -> Result<()> {
+pub(super) fn alter_param(field: &mut FieldSchema, key: &str, value: &str) -> Result<()> {
     let number = || {
         value.parse::<u32>().map_err(|_| {
             Error::invalid(Subject::Field, format!("{key} of field {}: {value}", field.name))

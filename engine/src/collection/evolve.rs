@@ -14,7 +14,7 @@ impl Collection {
     pub async fn drop_field(&self, name: &str) -> Result<()> {
         self.alter_schema(|schema| {
             let field = schema.field(name)?;
-            let last = field.data_type.is_vector() && schema.vector_fields().count() == 1;
+            let last = field.data_type.is_vector() && schema.searched_fields().count() == 1;
             if field.is_primary || field.is_partition_key || field.is_clustering_key || last {
                 return Err(Error::invalid(
                     Subject::Field,

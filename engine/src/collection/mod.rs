@@ -5,6 +5,7 @@ pub mod ddl;
 pub mod evolve;
 mod past;
 pub mod rows;
+mod structs;
 
 use std::sync::Arc;
 

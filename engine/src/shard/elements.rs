@@ -65,9 +65,10 @@ impl Snapshot {
     ) -> Result<SearchResult> {
         let field = self.schema().field(&request.field)?;
         let bad = |why: String| Error::invalid(Subject::Field, why);
-        let element = field.data_type.vector_element().ok_or_else(|| {
-            bad(format!("field {} holds no arrays of vectors", field.name))
-        })?;
+        let element = field
+            .data_type
+            .vector_element()
+            .ok_or_else(|| bad(format!("field {} holds no arrays of vectors", field.name)))?;
         if lengths.iter().sum::<usize>() != request.queries.len() || lengths.contains(&0) {
             return Err(bad("a query array must have at least one vector".into()));
         }

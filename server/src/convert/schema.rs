@@ -283,7 +283,11 @@ fn describe(name: &str, schema: &CollectionSchema) -> schema::CollectionSchema {
         name: name.to_string(),
         description: schema.description.clone(),
         fields: schema.plain_fields().map(field_to_wire).collect(),
-        struct_array_fields: schema.structs.iter().map(|s| structs::schema::to_wire(schema, s)).collect(),
+        struct_array_fields: schema
+            .structs
+            .iter()
+            .map(|s| structs::schema::to_wire(schema, s))
+            .collect(),
         enable_dynamic_field: schema.enable_dynamic_field,
         functions: functions::to_wire(schema),
         ..Default::default()

@@ -180,10 +180,7 @@ fn append(flat: &mut Option<Data>, more: Data) -> Option<usize> {
 }
 
 /// A column of arrays of vectors for the wire, dense: a null is an empty array, and the flags tell.
-pub(super) fn lists_to_wire(
-    element: &DataType,
-    array: &dyn Array,
-) -> Result<VectorField, Failure> {
+pub(super) fn lists_to_wire(element: &DataType, array: &dyn Array) -> Result<VectorField, Failure> {
     let lists = array.as_list_opt::<i32>();
     let lists = lists.ok_or_else(|| {
         internal(format!("a column of {} is read as arrays of vectors", array.data_type()))

@@ -11,7 +11,7 @@ use elanus_proto::service::{
     AlterCollectionSchemaResponse, DropCollectionFunctionRequest,
 };
 
-use super::{collection, index};
+use super::{collection, index, struct_field};
 use crate::context::Context;
 use crate::convert::{self, functions, invalid};
 use crate::proxy::schema_limits;
@@ -138,8 +138,9 @@ async fn drop_one(found: &Collection, drop: DropRequest) -> Result<(), Failure> 
     let name = match drop.identifier {
         Some(Identifier::FieldName(name)) if !name.is_empty() => name,
         Some(Identifier::FieldId(id)) if id > 0 => {
-            let field = schema.fields.iter().find(|f| f.id == id);
-            field.ok_or_else(|| invalid(format!("field not found: {id}")))?.name.clone()
+            let field = schema.fields.iter().find(|f| f.id == id).map(|f| &f.name);
+            let own = || schema.structs.iter().find(|s| s.id == id).map(|s| &s.name);
+            field.or_else(own).ok_or_else(|| invalid(format!("field not found: {id}")))?.clone()
         }
         Some(Identifier::FunctionName(name)) if !name.is_empty() => {
             return drop_function(found, &name, drop.drop_function_output_fields).await;
@@ -151,6 +152,10 @@ async fn drop_one(found: &Collection, drop: DropRequest) -> Result<(), Failure> 
             ));
         }
     };
+    if schema.struct_named(&name).is_some() {
+        return Ok(found.drop_struct(&name).await?);
+    }
+    struct_field::check_sub_field(&name)?;
     check_drop(found, &schema, &name)?;
     Ok(found.drop_field(&name).await?)
 }
@@ -170,7 +175,7 @@ fn check_drop(found: &Collection, schema: &CollectionSchema, name: &str) -> Resu
              drop the property first"
         )));
     }
-    let last_vector = field.data_type.is_vector() && schema.vector_fields().count() == 1;
+    let last_vector = field.data_type.is_vector() && schema.searched_fields().count() == 1;
     for (wrong, what) in [
         (field.is_primary, "primary key field"),
         (field.is_partition_key, "partition key field"),

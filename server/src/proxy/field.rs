@@ -24,7 +24,9 @@ pub async fn alter(
 ) -> Result<(), Failure> {
     let collection = collection::find(ctx, database, &request.collection_name, 0)?;
     let name = &request.field_name;
-    if !collection.schema().has_field(name) {
+    let schema = collection.schema();
+    let own = schema.struct_named(name);
+    if !schema.has_field(name) && own.is_none() {
         return Err(Failure::parameter(format!("field {name} does not exist in collection")));
     }
     let set = params::to_map(&request.properties);
@@ -35,13 +37,18 @@ pub async fn alter(
     }
     check_keys(&collection.info(), &set, &removed)?;
     let limits = &ctx.engine.settings().limits;
-    let kind = collection.schema().field(name)?.data_type.clone();
+    // A struct has its sub-fields' capacity.
+    let of = own.and_then(|own| schema.sub_fields(own).next());
+    let kind = match of {
+        Some(sub) => sub.data_type.clone(),
+        None => schema.field(name)?.data_type.clone(),
+    };
     for (key, value) in &set {
         let number = value.parse::<u64>().map_err(|_| {
             Failure::parameter(format!("the value for {key} of field {name} must be an integer"))
         });
         match key.as_str() {
-            "max_length" if !holds_texts(&kind) => {
+            "max_length" if own.is_some() || !holds_texts(&kind) => {
                 return Err(Failure::parameter(format!(
                     "{name} can not modify the maxlength for non-string types"
                 )));
@@ -56,7 +63,10 @@ pub async fn alter(
             _ => {}
         }
     }
-    Ok(collection.alter_field(name, set, removed).await?)
+    match own {
+        Some(_) => Ok(collection.alter_struct(name, set, removed).await?),
+        None => Ok(collection.alter_field(name, set, removed).await?),
+    }
 }
 
 /// Some clients write `mmap_enabled`.

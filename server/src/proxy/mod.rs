@@ -30,4 +30,5 @@ pub mod search;
 mod search_effort;
 pub mod snapshot;
 pub mod statistics;
+pub mod struct_field;
 pub mod users;

@@ -14,8 +14,8 @@ use elanus_engine::core::schema::DataType;
 use super::arith::{Arith, Leaf};
 use super::array::{Question, ask};
 use super::ast::{Kind, Node};
-use super::fault::{Fault, Outcome};
 use super::elements;
+use super::fault::{Fault, Outcome};
 use super::geometry;
 use super::sample;
 use super::translate::{Meaning, Translator, type_name};
@@ -129,7 +129,9 @@ impl Translator<'_> {
             _ => None,
         };
         Ok(Meaning::Calc(match meaning {
-            Some(Meaning::Array(expr, _) | Meaning::Struct(expr)) => Arith::leaf(expr, Leaf::Length, false),
+            Some(Meaning::Array(expr, _) | Meaning::Struct(expr)) => {
+                Arith::leaf(expr, Leaf::Length, false)
+            }
             Some(Meaning::Json(place)) => {
                 Arith::leaf(ident(place.column), Leaf::JsonLength(place.path), false)
             }
@@ -152,12 +154,10 @@ impl Translator<'_> {
             other @ (Meaning::Scalar(..)
             | Meaning::Array(..)
             | Meaning::Vector(..)
-            | Meaning::Struct(..)) => {
-                Err(Fault::new(format!(
-                    "exists operations are only supportted on json field, got:{}",
-                    other.type_name()
-                )))
-            }
+            | Meaning::Struct(..)) => Err(Fault::new(format!(
+                "exists operations are only supportted on json field, got:{}",
+                other.type_name()
+            ))),
             _ => Err(Fault::new(format!(
                 "exists operations are only supported on single fields now, got: {}",
                 self.source(value)
@@ -173,9 +173,7 @@ impl Translator<'_> {
             Meaning::Scalar(expr, _)
             | Meaning::Array(expr, _)
             | Meaning::Vector(expr, _)
-            | Meaning::Struct(expr) => {
-                expr.is_not_null()
-            }
+            | Meaning::Struct(expr) => expr.is_not_null(),
             _ => {
                 return Err(Fault::new(format!(
                     "'is null' can only be used on a field, but got: {}",

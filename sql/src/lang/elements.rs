@@ -70,9 +70,15 @@ impl Translator<'_> {
         let (asked, count) = match (name, args) {
             (FILTER | "match_any", [of, condition]) => ((of, condition), Count::Least(1)),
             ("match_all", [of, condition]) => ((of, condition), Count::All),
-            ("match_least", [of, condition, n]) => ((of, condition), Count::Least(self.threshold(n)?)),
-            ("match_most", [of, condition, n]) => ((of, condition), Count::Most(self.threshold(n)?)),
-            ("match_exact", [of, condition, n]) => ((of, condition), Count::Exact(self.threshold(n)?)),
+            ("match_least", [of, condition, n]) => {
+                ((of, condition), Count::Least(self.threshold(n)?))
+            }
+            ("match_most", [of, condition, n]) => {
+                ((of, condition), Count::Most(self.threshold(n)?))
+            }
+            ("match_exact", [of, condition, n]) => {
+                ((of, condition), Count::Exact(self.threshold(n)?))
+            }
             ("match_least" | "match_most" | "match_exact", _) => {
                 return Err(Fault::at(
                     node.start,
@@ -192,11 +198,7 @@ pub(super) fn element_name(sub: &str) -> String {
 }
 
 /// The columns of a struct, or of an array where these are taken, each with what an element's value is.
-fn element_fields(
-    schema: &CollectionSchema,
-    of: &str,
-    arrays: bool,
-) -> Vec<(String, FieldSchema)> {
+fn element_fields(schema: &CollectionSchema, of: &str, arrays: bool) -> Vec<(String, FieldSchema)> {
     let one = |column: &FieldSchema, name: String| match &column.data_type {
         DataType::Array { element, .. } => {
             let field = FieldSchema::new(name, element.as_ref().clone()).nullable();
@@ -258,8 +260,7 @@ fn laid_out(list: &ListArray) -> Result<ArrayRef> {
         return Ok(list.values().slice(from, to - from));
     }
     let kept = (0..list.len()).filter(|row| list.is_valid(*row));
-    let places: Vec<u32> =
-        kept.flat_map(|row| bound(row) as u32..bound(row + 1) as u32).collect();
+    let places: Vec<u32> = kept.flat_map(|row| bound(row) as u32..bound(row + 1) as u32).collect();
     let places = UInt32Array::from(places);
     Ok(compute::take(list.values(), &places, None)?)
 }
@@ -279,9 +280,7 @@ impl ElementFilter for Elements {
         let fields: Vec<_> = read
             .iter()
             .zip(&elements)
-            .map(|(name, e)| {
-                Field::new(name, e.data_type().clone(), true)
-            })
+            .map(|(name, e)| Field::new(name, e.data_type().clone(), true))
             .collect();
         let columns = elements.into_iter().take(read.len()).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -16,7 +16,6 @@ use crate::served::{Served, creation, field};
 
 /// Answered with code 10 and words of what is not supported.
 pub const REFUSED: &[&str] = &[
-    "AddCollectionStructField",
     "Prewarm",
     "DescribePrewarmTask",
     "CreateNamespace",

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use elanus_proto::milvus::proto::rg::{ResourceGroupConfig, ResourceGroupLimit};
-use elanus_proto::schema::{DataType, FieldSchema};
+use elanus_proto::schema::{DataType, FieldSchema, StructArrayFieldSchema};
 use elanus_proto::service::alter_collection_schema_request::{
     Action, AddRequest, DropRequest, FieldInfo, action::Op, drop_request::Identifier,
 };
@@ -143,7 +143,24 @@ fn collections() -> Vec<Step> {
         step!("AddCollectionField" ask!(AddCollectionFieldRequest {
                 collection_name: NAME, schema: added.encode_to_vec(),
             }) => "DescribeCollection" describe()),
+        step!("AddCollectionStructField" ask!(AddCollectionStructFieldRequest {
+                collection_name: NAME, struct_array_field_schema: Some(parts()),
+            }) => "DescribeCollection" describe()),
     ]
+}
+
+fn parts() -> StructArrayFieldSchema {
+    let size = FieldSchema {
+        element_type: DataType::Int64.into(),
+        nullable: true,
+        ..field("size", DataType::Array, &[("max_capacity", "4")])
+    };
+    StructArrayFieldSchema {
+        name: "parts".into(),
+        fields: vec![size],
+        nullable: true,
+        ..Default::default()
+    }
 }
 
 fn index(field: &str) -> Vec<u8> {

@@ -40,20 +40,20 @@ fn sub_field(
 ) -> Result<FieldSchema, Failure> {
     let (own, name) = (&wire.name, &sub.name);
     let refused = [
-        (sub.is_primary_key, "a primary key"),
-        (sub.auto_id, "made by the server"),
-        (sub.is_partition_key, "a partition key"),
-        (sub.is_clustering_key, "a clustering key"),
-        (sub.is_dynamic, "dynamic"),
-        (sub.is_function_output, "the output of a function"),
-        (sub.default_value.is_some(), "given a default value"),
+        (sub.is_primary_key, "be primary key"),
+        (sub.auto_id, "have AutoID"),
+        (sub.is_partition_key, "be partition key"),
+        (sub.is_clustering_key, "be clustering key"),
+        (sub.is_dynamic, "be dynamic field"),
+        (sub.is_function_output, "be the output of a function"),
+        (sub.default_value.is_some(), "have default value"),
     ];
     if let Some((_, what)) = refused.iter().find(|(given, _)| *given) {
-        return Err(invalid(format!("sub-field {name} in struct {own} cannot be {what}")));
+        return Err(invalid(format!("Field '{name}' in struct '{own}' cannot {what}")));
     }
     if sub.nullable != wire.nullable && sub.nullable {
         return Err(invalid(format!(
-            "field '{name}' in struct '{own}' cannot be nullable individually, set nullable on the \
+            "Field '{name}' in struct '{own}' cannot be nullable individually, set nullable on the \
              struct instead"
         )));
     }

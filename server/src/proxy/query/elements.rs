@@ -126,7 +126,8 @@ fn matching(filter: &dyn ElementFilter, batch: &RecordBatch) -> Result<Vec<Vec<i
 
 /// The places of elements as the answer carries them.
 pub(super) fn to_wire(found: &[Found]) -> Vec<ElementIndices> {
-    let one = |(_, data): &Found| ElementIndices { indices: Some(LongArray { data: data.clone() }) };
+    let one =
+        |(_, data): &Found| ElementIndices { indices: Some(LongArray { data: data.clone() }) };
     found.iter().map(one).collect()
 }
 

@@ -150,7 +150,11 @@ mod tests {
         let kind = SortField::new(column.data_type().clone());
         let rows = RowConverter::new(vec![kind]).ok()?.convert_columns(&[column]).ok()?;
         let hits: Vec<Hit> = (0..values.len())
-            .map(|i| Hit { score: i as f32, row: RowAddress { unit: 0, row: i as u32 }, element: None })
+            .map(|i| Hit {
+                score: i as f32,
+                row: RowAddress { unit: 0, row: i as u32 },
+                element: None,
+            })
             .collect();
         Some(Groups::gather(&hits, &rows, 0, size, wanted))
     }

@@ -93,7 +93,9 @@ impl Part {
             input if field.is_function_output => {
                 text::queries(target, field, input, &params.raw).await?
             }
-            Some(SearchInput::PlaceholderGroup(bytes)) if let (Some(how), Some(e)) = (list, element) => {
+            Some(SearchInput::PlaceholderGroup(bytes))
+                if let (Some(how), Some(e)) = (list, element) =>
+            {
                 let own = FieldSchema::new(field.name.as_str(), e.clone());
                 let (queries, arrays) = placeholder::array_queries(&bytes, &own, how.arrays)?;
                 lengths = arrays;
