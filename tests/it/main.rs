@@ -22,6 +22,7 @@ mod scalar_index;
 mod search;
 mod served;
 mod storage;
+mod structs;
 mod vector_index;
 mod vector_types;
 mod wire;

@@ -63,6 +63,12 @@ impl CollectionSchema {
         self.fields.iter().filter(|f| of.sub_of(&f.name).is_some())
     }
 
+    /// The sub-field that is quickest to ask how many elements a row has: one of scalars, if there is one.
+    pub fn counted_field<'a>(&'a self, of: &'a StructSchema) -> Option<&'a FieldSchema> {
+        let scalars = self.sub_fields(of).find(|f| f.data_type.vector_element().is_none());
+        scalars.or_else(|| self.sub_fields(of).next())
+    }
+
     /// The fields that belong to no struct, in order.
     pub fn plain_fields(&self) -> impl Iterator<Item = &FieldSchema> {
         self.fields.iter().filter(|f| self.struct_of(&f.name).is_none())

@@ -13,6 +13,7 @@ use super::schema::{
     CollectionSchema, DEFAULT_METADATA, DYNAMIC_FIELD, DataType, DefaultValue, FieldSchema,
 };
 use super::settings::LimitSettings;
+use super::structs::split_name;
 use super::vectors::{VectorValues, VectorView};
 use super::{geometry, sparse};
 
@@ -292,10 +293,13 @@ fn check_array(
     for row in 0..lists.len() {
         let length = lists.value_length(row);
         if lists.is_valid(row) && i64::from(length) > i64::from(max_capacity) {
+            // Milvus has another word before it for a struct's arrays.
+            let of_struct = split_name(&field.name).is_some();
+            let first = if of_struct { "array length exceeds max capacity: " } else { "" };
             return Err(Error::invalid(
                 Subject::Field,
                 format!(
-                    "the length ({length}) of {row}th array exceeds max capacity ({max_capacity}) \
+                    "{first}the length ({length}) of {row}th array exceeds max capacity ({max_capacity}) \
                      of field {}",
                     field.name
                 ),

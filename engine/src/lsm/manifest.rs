@@ -313,7 +313,9 @@ impl Manifest {
     pub fn forget_gone_fields(&mut self, before: &CollectionSchema) {
         let schema = self.schema.clone();
         let kept = |field: &str| {
-            let base = field.split('[').next().unwrap_or(field);
+            // Sub-fields of structs have brackets in their names, and so have paths of dynamic fields.
+            let whole = schema.has_field(field) || before.has_field(field);
+            let base = if whole { field } else { field.split('[').next().unwrap_or(field) };
             schema.has_field(base) || (schema.enable_dynamic_field && !before.has_field(base))
         };
         self.indexes.retain(|i| kept(&i.field));

@@ -52,6 +52,15 @@ fn cell(
     text: &str,
     null: &str,
 ) -> Result<Option<Value>, Failure> {
+    if let Some(own) = schema.struct_named(name) {
+        if own.nullable && text == null {
+            return Ok(Some(Value::Null));
+        }
+        let list = serde_json::from_str(text);
+        return list
+            .map(Some)
+            .map_err(|_| failed(format!("struct field '{name}': '{text}' is no list of objects")));
+    }
     let Ok(field) = schema.field(name) else {
         let guess = serde_json::from_str(text);
         return match guess {

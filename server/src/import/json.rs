@@ -9,7 +9,7 @@ use serde::de::{
 };
 use serde_json::{Map, Value};
 
-use super::{BATCH_ROWS, batch, failed, values};
+use super::{BATCH_ROWS, batch, failed, structs, values};
 use crate::status::Failure;
 
 /// Takes a batch; false ends the reading.
@@ -126,12 +126,20 @@ fn to_batch(
 ) -> Result<RecordBatch, Failure> {
     let count = rows.len();
     let mut columns = Vec::new();
-    for field in &schema.fields {
+    for field in schema.plain_fields() {
         let take = |row: &mut Map<String, Value>| row.remove(&field.name);
         let cells: Vec<Option<Value>> = rows.iter_mut().map(take).collect();
         if cells.iter().any(Option::is_some) {
             let cells = cells.into_iter().map(|cell| cell.filter(|v| !v.is_null())).collect();
             columns.push(values::column(field, cells)?);
+        }
+    }
+    for own in &schema.structs {
+        let take = |row: &mut Map<String, Value>| row.remove(&own.name);
+        let cells: Vec<Option<Value>> = rows.iter_mut().map(take).collect();
+        if cells.iter().any(Option::is_some) {
+            let cells = cells.into_iter().map(|cell| cell.filter(|v| !v.is_null())).collect();
+            columns.push(structs::column(schema, own, cells)?);
         }
     }
     let rest: Vec<Value> = rows.into_iter().map(dynamic_part).collect::<Result<_, _>>()?;

@@ -14,6 +14,7 @@ mod numpy;
 mod parquet;
 mod run;
 mod source;
+mod structs;
 mod values;
 
 pub use job::{Job, Request, Stage};
@@ -52,10 +53,21 @@ fn batch(
     Ok(batch)
 }
 
+/// Refuses a column of a struct field in a file that holds no JSON.
+fn refuse_struct(schema: &CollectionSchema, name: &str) -> Result<(), Failure> {
+    match schema.struct_named(name) {
+        Some(_) => Err(Failure::unsupported(format!(
+            "struct field '{name}': struct arrays are imported from JSON and CSV files only"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Whether a name that is no field's is welcome.
 fn check_known(schema: &CollectionSchema, name: &str) -> Result<(), Failure> {
     let dynamic = schema.enable_dynamic_field && name == DYNAMIC_FIELD;
-    if dynamic || schema.has_field(name) {
+    let plain = schema.has_field(name) && schema.struct_of(name).is_none();
+    if dynamic || plain || schema.struct_named(name).is_some() {
         return Ok(());
     }
     Err(failed(format!("the field '{name}' is not defined in schema")))

@@ -11,7 +11,7 @@ use arrow::datatypes::Field as ArrowField;
 use elanus_engine::core::schema::CollectionSchema;
 
 use super::source::Source;
-use super::{BATCH_ROWS, arrays, batch, check_known, failed};
+use super::{BATCH_ROWS, arrays, batch, check_known, failed, refuse_struct};
 use crate::status::Failure;
 
 /// Reads the files of one set of rows.
@@ -24,6 +24,7 @@ pub fn read(
     for (name, source) in files {
         let field = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
         check_known(schema, &field)?;
+        refuse_struct(schema, &field)?;
         let at = |e: Failure| failed(format!("{name}: {}", e.reason));
         let array = parse(&source.bytes()?).map_err(at)?;
         columns.push((schema.field(&field)?, array));

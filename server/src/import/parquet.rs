@@ -7,7 +7,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use serde_json::Value;
 
 use super::source::Source;
-use super::{BATCH_ROWS, arrays, batch, check_known, failed, values};
+use super::{BATCH_ROWS, arrays, batch, check_known, failed, refuse_struct, values};
 use crate::status::Failure;
 
 /// Reads a file.
@@ -41,6 +41,7 @@ fn to_batch(schema: &CollectionSchema, table: &RecordBatch) -> Result<RecordBatc
     for (name, array) in table.schema().fields().iter().zip(table.columns()) {
         let name = name.name();
         check_known(schema, name)?;
+        refuse_struct(schema, name)?;
         columns.push(match schema.field(name) {
             Ok(field) => arrays::column(field, array)?,
             Err(_) => dynamic(array)?,

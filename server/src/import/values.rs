@@ -5,7 +5,8 @@ use elanus_proto::schema::field_data::Field;
 use elanus_proto::schema::scalar_field::Data;
 use elanus_proto::schema::{
     ArrayArray, BoolArray, DataType as WireType, DoubleArray, FieldData, FloatArray, IntArray,
-    JsonArray, LongArray, ScalarField, SparseFloatArray, StringArray, VectorField, vector_field,
+    JsonArray, LongArray, ScalarField, SparseFloatArray, StringArray, VectorArray, VectorField,
+    vector_field,
 };
 use serde_json::Value;
 
@@ -17,9 +18,11 @@ pub fn column(field: &FieldSchema, values: Vec<Option<Value>>) -> Result<FieldDa
     let flags: Vec<bool> = values.iter().map(Option::is_some).collect();
     let present: Vec<Value> = values.into_iter().flatten().collect();
     let at = |e: Failure| failed(format!("field '{}': {}", field.name, e.reason));
-    let payload = match field.data_type.is_vector() {
-        true => Field::Vectors(vectors(&field.data_type, &present).map_err(at)?),
-        false => {
+    let kind = &field.data_type;
+    let payload = match (kind.is_vector(), kind.vector_element()) {
+        (true, _) => Field::Vectors(vectors(kind, &present).map_err(at)?),
+        (false, Some(element)) => Field::Vectors(lists(element, &present).map_err(at)?),
+        (false, None) => {
             let data = Some(scalars(&field.data_type, present).map_err(at)?);
             Field::Scalars(ScalarField { data, ..Default::default() })
         }
@@ -128,6 +131,13 @@ fn json_text(value: Value) -> String {
         Value::String(text) if serde_json::from_str::<Value>(&text).is_ok() => text,
         other => other.to_string(),
     }
+}
+
+/// Lists of vectors.
+fn lists(element: &DataType, values: &[Value]) -> Result<VectorField, Failure> {
+    let data: Result<_, Failure> = values.iter().map(|row| vectors(element, list(row)?)).collect();
+    let rows = VectorArray { data: data?, ..Default::default() };
+    Ok(VectorField { data: Some(vector_field::Data::VectorArray(rows)), ..Default::default() })
 }
 
 fn list(value: &Value) -> Result<&[Value], Failure> {

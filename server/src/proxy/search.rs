@@ -12,6 +12,7 @@ mod order;
 pub(crate) mod outputs;
 mod part;
 mod rank;
+mod scope;
 pub(crate) mod target;
 mod text;
 pub(crate) mod values;
@@ -51,6 +52,7 @@ pub async fn search(
     let limits = &ctx.engine.settings().limits;
     let score = request.function_score.clone();
     let part = Part::read(&target, std::mem::take(&mut request), None, limits).await?;
+    scope::refuse(&part)?;
     let window = part.params.window;
     let mut next_page = None;
     let hits = match &part.params.page {

@@ -130,8 +130,12 @@ impl Translator<'_> {
             _ => return Err(no_struct_field(self.source(of))),
         };
         let fields = element_fields(self.schema, name, arrays);
-        // The first column, which tells how many elements there are.
-        let Some((first, _)) = fields.first().cloned() else { return Err(no_struct_field(name)) };
+        let own = self.schema.struct_named(name);
+        let counted = own.and_then(|own| self.schema.counted_field(own)).map(|f| &f.name);
+        // What tells how many elements there are, if the condition reads nothing.
+        let Some(first) = counted.or(fields.first().map(|(column, _)| column)).cloned() else {
+            return Err(no_struct_field(name));
+        };
         let schema = CollectionSchema::new(fields.iter().map(|(_, f)| f.clone()).collect());
         let inner = Translator { schema: &schema, ..*self };
         let filter = inner.filter(condition)?;

@@ -194,7 +194,7 @@ impl Translator<'_> {
             }
             Err(_) if path.is_empty() && self.schema.struct_named(name).is_some() => {
                 let own = self.schema.struct_named(name);
-                let sub = own.and_then(|own| self.schema.sub_fields(own).next());
+                let sub = own.and_then(|own| self.schema.counted_field(own));
                 let sub = sub.ok_or_else(|| no_struct_field(name))?;
                 return Ok(Meaning::Struct(ident(&sub.name)));
             }

@@ -85,6 +85,11 @@ fn vectors(collection: &str, sub: &schema::FieldSchema) -> Result<FieldSchema, F
             sub.name
         ))
     })?;
+    if let Some(dim) =
+        given.get("dim").and_then(|t| t.trim().parse::<i64>().ok()).filter(|d| *d < 0)
+    {
+        return Err(invalid(format!("invalid dimension: {dim} of field {}", sub.name)));
+    }
     let fixed = matches!(
         sub.element_type(),
         WireType::FloatVector

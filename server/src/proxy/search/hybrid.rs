@@ -11,6 +11,7 @@ use super::order;
 use super::outputs::Outputs;
 use super::part::{Outer, Part};
 use super::rank::Ranker;
+use super::scope;
 use super::target::Target;
 use super::{refuse_extras, results};
 use crate::context::Context;
@@ -50,7 +51,8 @@ pub async fn hybrid_search(
     let outputs = Outputs::new(target.schema(), &request.output_fields)?;
     let boosts = request.function_score.as_ref();
     let outer = Outer { window, grouped: grouping.is_some(), boosts };
-    let parts = parts(&target, std::mem::take(&mut request.requests), outer, limits).await?;
+    let mut parts = parts(&target, std::mem::take(&mut request.requests), outer, limits).await?;
+    scope::settle(&mut parts, grouping.as_ref(), &target.schema().primary()?.name)?;
     let metrics: Vec<_> = parts.iter().map(|p| p.metric).collect();
     let ranker = match &request.function_score {
         Some(score) => Ranker::from_function(score, &metrics, target.schema())?,

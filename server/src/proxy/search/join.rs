@@ -15,10 +15,11 @@ use crate::convert::params::{Grouping, Window};
 use crate::convert::{ids, internal, invalid};
 use crate::status::Failure;
 
-type Address = (u32, u32);
+/// A row, or an element of one.
+type Address = (RowAddress, Option<u32>);
 
-fn address(row: RowAddress) -> Address {
-    (row.unit, row.row)
+fn address(hit: &Hit) -> Address {
+    (hit.row, hit.element)
 }
 
 /// How groups are ordered by their rows' scores.
@@ -75,7 +76,7 @@ struct Facts {
 
 impl Facts {
     fn place(&self, hit: &Hit) -> usize {
-        self.places.get(&address(hit.row)).copied().unwrap_or_default()
+        self.places.get(&address(hit)).copied().unwrap_or_default()
     }
 }
 
@@ -91,7 +92,9 @@ pub(super) async fn joined(
     let window = joining.window;
     let order = |a: &Hit, b: &Hit| {
         let (one, other) = (facts.place(a), facts.place(b));
-        better(joining.ranker, a.score, b.score).then_with(|| facts.keys.compare(one, other))
+        better(joining.ranker, a.score, b.score)
+            .then_with(|| facts.keys.compare(one, other))
+            .then_with(|| a.element.cmp(&b.element))
     };
     let mut answer = Vec::with_capacity(queries);
     for query in 0..queries {
@@ -126,7 +129,7 @@ fn scored(found: &[Vec<Vec<Hit>>], query: usize, ranker: &Ranker, facts: &Facts)
         for (rank, hit) in lists.get(query).into_iter().flatten().enumerate() {
             let share = ranker.share(part, rank, hit.score);
             totals
-                .entry(address(hit.row))
+                .entry(address(hit))
                 .and_modify(|(_, total)| total.add(share))
                 .or_insert_with(|| (*hit, Total::new(share)));
         }
@@ -164,7 +167,7 @@ async fn facts(
     let mut places = HashMap::new();
     let mut rows = Vec::new();
     for hit in found.iter().flatten().flatten() {
-        places.entry(address(hit.row)).or_insert_with(|| {
+        places.entry(address(hit)).or_insert_with(|| {
             rows.push(hit.row);
             rows.len() - 1
         });

@@ -1,6 +1,6 @@
 //! Searches in the vectors of struct arrays: for elements, or for whole arrays of them.
 
-use elanus_engine::api::{CollectionInfo, Hit, Metric};
+use elanus_engine::api::{CollectionInfo, Metric};
 use elanus_engine::core::filter::RowFilter;
 use elanus_engine::core::schema::FieldSchema;
 
@@ -50,6 +50,9 @@ pub(super) fn check(
     hybrid: bool,
     grouped: bool,
 ) -> Result<(), Failure> {
+    if !how.arrays && hybrid {
+        return Ok(());
+    }
     if !how.arrays {
         let by_key = |g: &crate::convert::params::Grouping| g.fields == [primary.to_string()];
         if params.grouping.as_ref().is_some_and(|g| !by_key(g)) {
@@ -74,33 +77,4 @@ pub(super) fn check(
         return Err(invalid("element_filter is only supported for element-level search"));
     }
     Ok(())
-}
-
-/// Of each row its best element: what a hybrid search joins are rows.
-pub(super) fn collapsed(lists: Vec<Vec<Hit>>) -> Vec<Vec<Hit>> {
-    let first = |list: Vec<Hit>| {
-        let mut seen = std::collections::HashSet::new();
-        let hits = list.into_iter().filter(|hit| seen.insert((hit.row.unit, hit.row.row)));
-        hits.map(|hit| Hit { element: None, ..hit }).collect()
-    };
-    lists.into_iter().map(first).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use elanus_engine::api::RowAddress;
-
-    #[test]
-    fn a_row_counts_with_its_best_element() {
-        let hit = |row, element, score| Hit {
-            score,
-            row: RowAddress { unit: 0, row },
-            element: Some(element),
-        };
-        let list = vec![hit(1, 2, 0.9), hit(2, 0, 0.8), hit(1, 0, 0.7)];
-        let found = collapsed(vec![list]).concat();
-        let rows: Vec<_> = found.iter().map(|h| (h.row.row, h.element, h.score)).collect();
-        assert_eq!(rows, [(1, None, 0.9), (2, None, 0.8)]);
-    }
 }

@@ -17,6 +17,7 @@ use elanus_proto::service::{self};
 use super::boost::Boosts;
 use super::lists;
 use super::rank::reranker;
+use super::scope::Collapse;
 use super::target::Target;
 use super::text;
 use crate::convert::params::{Params, SearchParams, Window, metric};
@@ -43,8 +44,10 @@ pub(super) struct Part {
     boosts: Option<Boosts>,
     /// The number of vectors of each query, where arrays are compared with arrays.
     lengths: Option<Vec<usize>>,
-    /// Whether a hybrid search joins what is found.
-    hybrid: bool,
+    /// How elements make rows of a hybrid search; none: they stay elements.
+    pub collapse: Option<Collapse>,
+    /// Whether elements are searched, not rows.
+    elements: bool,
 }
 
 /// The hybrid search around a part.
@@ -132,7 +135,8 @@ impl Part {
             effort,
             boosts,
             lengths,
-            hybrid: outer.is_some(),
+            collapse: None,
+            elements: list.is_some_and(|how| !how.arrays),
         })
     }
 
@@ -140,6 +144,16 @@ impl Part {
     pub fn query_count(&self) -> usize {
         let queries = self.lengths.as_ref().map_or(self.queries.len(), Vec::len);
         queries + self.without.len()
+    }
+
+    /// Whether it finds elements of arrays.
+    pub fn is_of_elements(&self) -> bool {
+        self.elements
+    }
+
+    /// The field that is searched.
+    pub fn field(&self) -> &str {
+        &self.field
     }
 
     /// Whether scores are changed after the search.
@@ -175,8 +189,8 @@ impl Part {
                 None => target.snapshot.search(&request).await?.hits,
             },
         };
-        if self.hybrid {
-            hits = lists::collapsed(hits);
+        if let Some(collapse) = self.collapse {
+            hits = collapse.rows(hits, self.metric.higher_is_nearer());
         }
         if let Some(boosts) = &self.boosts {
             boosts.apply(&target.snapshot, self.metric, &mut hits).await?;

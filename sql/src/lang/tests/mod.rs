@@ -3,6 +3,7 @@
 mod bad;
 mod cases;
 mod cases_more;
+mod elements;
 mod engine;
 mod fixture;
 mod syntax;
