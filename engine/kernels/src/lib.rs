@@ -31,6 +31,7 @@ mod dispatch;
 mod exact;
 mod hadamard;
 mod half;
+mod huge;
 mod int8;
 mod level;
 #[cfg(target_arch = "aarch64")]
@@ -51,6 +52,7 @@ pub use aligned::AlignedBytes;
 pub use dispatch::{Kernels, dot, l2_squared, norm_squared};
 pub use exact::{Metric, dot_f64, exact_score, l2_squared_f64, norm_squared_f64};
 pub use half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
+pub use huge::use_huge_pages;
 pub use level::{ENV_LEVEL, Level, LevelError, level_report};
 pub use nibble::{BLOCK_ROWS, NibbleRows, NibbleTables};
 pub use prefetch::prefetch;

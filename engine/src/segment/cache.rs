@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayData, ArrayRef};
 use parking_lot::Mutex;
 
 use crate::core::budget::{Budget, Use};
@@ -137,12 +137,14 @@ impl ColumnCache {
     /// Keeps a column; others go if there is no room. One larger than the cache is not kept.
     pub fn put(&self, key: ColumnKey, column: Column) {
         let bytes = column.iter().map(|part| part.get_array_memory_size()).sum();
+        column.iter().for_each(|part| use_huge_pages(&part.to_data()));
         self.keep(key, Kept::Column(column), bytes);
     }
 
     /// Keeps codes, as [`Self::put`] does columns.
     pub fn put_codes(&self, key: ColumnKey, codes: Arc<CodedRows>) {
         let bytes = codes.size_bytes();
+        codes.use_huge_pages();
         self.keep(key, Kept::Codes(codes), bytes);
     }
 
@@ -159,6 +161,7 @@ impl ColumnCache {
     /// Keeps joined codes, as [`Self::put`] does columns.
     pub fn put_joined(&self, key: ColumnKey, joined: Arc<Joined>) {
         let bytes = joined.size_bytes();
+        joined.use_huge_pages();
         self.keep(key, Kept::Joined(joined), bytes);
     }
 
@@ -216,6 +219,11 @@ impl State {
             }
         }
     }
+}
+
+fn use_huge_pages(values: &ArrayData) {
+    values.buffers().iter().for_each(|buffer| elanus_kernels::use_huge_pages(buffer));
+    values.child_data().iter().for_each(use_huge_pages);
 }
 
 #[cfg(test)]

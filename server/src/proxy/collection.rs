@@ -352,6 +352,18 @@ pub fn find(ctx: &Context, database: &str, name: &str, id: i64) -> Result<Collec
     ctx.collection(database, name)
 }
 
+/// The id of the collection that a request for one or for all of a database names; `None` asks for all.
+pub(super) fn id_if_named(
+    ctx: &Context,
+    database: &str,
+    name: &str,
+) -> Result<Option<u64>, Failure> {
+    match name {
+        "" => Ok(None),
+        name => find(ctx, database, name, 0).map(|found| Some(found.id())),
+    }
+}
+
 pub(super) fn by_id(ctx: &Context, id: i64) -> Option<Collection> {
     let id = u64::try_from(id).ok()?;
     let databases = ctx.engine.databases();

@@ -68,10 +68,7 @@ pub async fn list(
     database: &str,
     request: ListImportTasksRequest,
 ) -> Result<ListImportTasksResponse, Failure> {
-    let wanted = match request.collection_name.as_str() {
-        "" => None,
-        name => Some(collection::find(ctx, database, name, 0)?.id()),
-    };
+    let wanted = collection::id_if_named(ctx, database, &request.collection_name)?;
     let visible = ctx.visible_collections(database);
     let mut jobs = ctx.imports.all();
     jobs.retain(|job| {

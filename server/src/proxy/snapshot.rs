@@ -242,10 +242,7 @@ pub async fn restores(
     database: &str,
     request: ListRestoreSnapshotJobsRequest,
 ) -> Result<ListRestoreSnapshotJobsResponse, Failure> {
-    let wanted = match request.collection_name.as_str() {
-        "" => None,
-        name => Some(collection::find(ctx, database, name, 0)?.id()),
-    };
+    let wanted = collection::id_if_named(ctx, database, &request.collection_name)?;
     let visible = ctx.visible_collections(database);
     let mut all = ctx.snapshots.restores();
     all.retain(|restore| {

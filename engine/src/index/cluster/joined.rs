@@ -142,6 +142,11 @@ impl Joined {
         Some(words)
     }
 
+    /// Puts the codes into large pages, as [`CodedRows::use_huge_pages`] does.
+    pub fn use_huge_pages(&self) {
+        self.rows.use_huge_pages();
+    }
+
     /// Bytes in memory.
     pub fn size_bytes(&self) -> usize {
         self.rows.size_bytes() + 4 * self.places.len()

@@ -112,6 +112,12 @@ impl CodedRows {
         lists
     }
 
+    /// Puts the codes into large pages, for searches read them at random.
+    pub fn use_huge_pages(&self) {
+        elanus_kernels::use_huge_pages(&self.nibbles);
+        elanus_kernels::use_huge_pages(&self.bytes);
+    }
+
     /// Bytes in memory.
     pub fn size_bytes(&self) -> usize {
         let floats = 2 * (self.coarse.add.len() + self.fine.add.len()) + self.lengths.len();

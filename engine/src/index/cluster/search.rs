@@ -247,7 +247,9 @@ impl<'a> ClusterSearch<'a> {
         let own = self.listed.iter().all(|t| matches!(t.lens, super::view::Lens::Own(_)));
         let wanted = match own && seen.len() > FAR_LIST {
             true => {
-                ranks.lowest(USUAL_PROBES, name, lists);
+                // More than an eighth of few lists would be the work of sorting all of them.
+                let usual = USUAL_PROBES.min(seen.len() / 8).max(FAR_LIST + 1);
+                ranks.lowest(usual, name, lists);
                 lists.sort_unstable();
                 let outlook = Outlook::of(lists[0].rank(), lists[FAR_LIST].rank());
                 self.lists_wanted(|coverage| coverage.lists_for(outlook, self.depth, self.recall))
