@@ -176,7 +176,7 @@ async fn check_search(c: &Collection, truth: &Truth) {
                 Metric::Hamming => f64::from((raw[q][0] ^ bytes(&kind, number)[0]).count_ones()),
                 _ => vector_score(metric, &vectors[q], &floats(&kind, number)),
             };
-            let sign = if metric.higher_is_nearer() { -1.0 } else { 1.0 };
+            let sign: f32 = if metric.higher_is_nearer() { -1.0 } else { 1.0 };
             let request = request(name, queries.clone(), metric);
 
             let found = snapshot.search(&request).await.expect("elements");
@@ -201,8 +201,9 @@ async fn check_search(c: &Collection, truth: &Truth) {
             }
 
             let best = |q: usize, elements: &[i64]| {
-                let scores = elements.iter().map(|n| sign * one(q, *n));
-                sign * scores.fold(f64::INFINITY, f64::min)
+                let wide = f64::from(sign);
+                let scores = elements.iter().map(|n| wide * one(q, *n));
+                wide * scores.fold(f64::INFINITY, f64::min)
             };
             let mut wanted: Vec<(f32, i64)> = truth
                 .iter()

@@ -97,6 +97,7 @@ impl Snapshot {
         };
         let queries = asked.lengths.as_ref().map_or(request.queries.len(), Vec::len);
         let mut best: Vec<Vec<Ranked>> = vec![Vec::new(); queries];
+        let _memory = self.memory_for(&kept, request, self.schema().field(&request.field)?).await?;
         for at in kept {
             let unit = &self.inner.units[at];
             counts.rows_considered += unit.alive.count() as u64;

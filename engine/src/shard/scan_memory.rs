@@ -39,7 +39,10 @@ impl Snapshot {
         field: &FieldSchema,
     ) -> Result<ScanMemory> {
         let files = &self.inner.files;
-        let vector = field.data_type.vector_bytes().unwrap_or(0) as usize;
+        let vector = match field.data_type.vector_element() {
+            Some(_) => value_bytes(&field.data_type),
+            None => field.data_type.vector_bytes().unwrap_or(0) as usize,
+        };
         let dim = field.data_type.vector_dim().unwrap_or(0) as usize;
         let mut total = 0usize;
         for unit in units.iter().map(|at| &self.inner.units[*at]) {

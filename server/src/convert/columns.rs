@@ -279,7 +279,8 @@ fn dynamic_object<'a>(schema: &CollectionSchema, text: &'a [u8]) -> Result<&'a s
     }
     let object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(text).map_err(|_| wrong())?;
-    match object.keys().find(|k| *k == DYNAMIC_FIELD || schema.has_field(k)) {
+    let taken = |k: &str| schema.has_field(k) || schema.struct_named(k).is_some();
+    match object.keys().find(|k| *k == DYNAMIC_FIELD || taken(k)) {
         Some(key) => Err(invalid(format!(
             "dynamic json cannot include the key {key}: it is a field of the schema or reserved"
         ))),

@@ -74,6 +74,7 @@ mod tests {
         };
         CollectionSchema {
             fields: vec![
+                FieldSchema::new("id", DataType::Int64).primary().auto_id(),
                 array("s[n]", DataType::Int64),
                 array("s[v]", DataType::FloatVector { dim: 2 }),
             ],

@@ -70,9 +70,10 @@ impl Translator<'_> {
         let (asked, count) = match (name, args) {
             (FILTER | "match_any", [of, condition]) => ((of, condition), Count::Least(1)),
             ("match_all", [of, condition]) => ((of, condition), Count::All),
-            ("match_least", [of, condition, n]) => {
-                ((of, condition), Count::Least(self.threshold(n)?))
-            }
+            ("match_least", [of, condition, n]) => match self.threshold(n)? {
+                0 => return Err(Fault::at(n.start, "threshold of match_least must be above 0")),
+                least => ((of, condition), Count::Least(least)),
+            },
             ("match_most", [of, condition, n]) => {
                 ((of, condition), Count::Most(self.threshold(n)?))
             }
@@ -98,28 +99,28 @@ impl Translator<'_> {
         Ok(Meaning::Truth(udf::call(label, Counting { count, elements }, columns)))
     }
 
-    /// The element filter that a filter is held to: one of its parts that are joined by `and`, at most.
+    /// The element filter that a filter is held to: it, or the last of its parts that are joined by `and`.
     pub(super) fn element_filter(&self, node: &Node) -> Outcome<Option<Elements>> {
         if let Some(start) = misplaced(node, true) {
             return Err(Fault::at(
                 start,
-                "element_filter expression can only be joined with others by 'and'; to ask for rows, \
-                 use match_any",
+                "element_filter expression can only be the last expression in the logical and \
+                 expression; to ask for rows, use match_any",
             ));
         }
-        let mut found = Vec::new();
-        gather_filters(node, &mut found);
-        match found.as_slice() {
-            [] => Ok(None),
-            [one] => match &one.kind {
-                Kind::Call(_, args) if let [of, condition] = args.as_slice() => {
-                    self.elements(of, condition, false).map(Some)
-                }
-                _ => Ok(None),
-            },
-            [_, second, ..] => {
-                Err(Fault::at(second.start, "an expression can have one element_filter only"))
+        let mut last = node;
+        while let Kind::And(parts) = &last.kind {
+            let Some(part) = parts.last() else { break };
+            last = part;
+        }
+        match &last.kind {
+            Kind::Call(name, args)
+                if name == FILTER
+                    && let [of, condition] = args.as_slice() =>
+            {
+                self.elements(of, condition, false).map(Some)
             }
+            _ => Ok(None),
         }
     }
 
@@ -171,22 +172,16 @@ impl Translator<'_> {
     }
 }
 
-/// The element filters among the parts that are joined by `and`.
-fn gather_filters<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
+/// Where an element filter stands that is not the last of what is joined by `and`.
+fn misplaced(node: &Node, last: bool) -> Option<usize> {
     match &node.kind {
-        Kind::And(parts) => parts.iter().for_each(|part| gather_filters(part, found)),
-        Kind::Call(name, _) if name == FILTER => found.push(node),
-        _ => {}
-    }
-}
-
-/// Where an element filter stands whose truth alone does not decide.
-fn misplaced(node: &Node, free: bool) -> Option<usize> {
-    match &node.kind {
-        Kind::And(parts) => parts.iter().find_map(|part| misplaced(part, free)),
+        Kind::And(parts) => {
+            let end = parts.len();
+            (1..).zip(parts).find_map(|(at, part)| misplaced(part, last && at == end))
+        }
         Kind::Or(parts) => parts.iter().find_map(|part| misplaced(part, false)),
         Kind::Unary(_, value) => misplaced(value, false),
-        Kind::Call(name, _) if name == FILTER && !free => Some(node.start),
+        Kind::Call(name, _) if name == FILTER && !last => Some(node.start),
         _ => None,
     }
 }
@@ -242,8 +237,9 @@ impl Kernel for Counting {
         let mut next = 0;
         let answer: BooleanArray = (0..rows)
             .map(|row| {
+                // As in Milvus, what is null has no elements.
                 if first.is_null(row) {
-                    return None;
+                    return Some(self.count.holds(0, 0));
                 }
                 let length = usize::try_from(first.value_length(row)).unwrap_or(0);
                 let matching = (next..next + length).filter(|at| matches(*at)).count();

@@ -74,7 +74,12 @@ pub(super) fn check(
         return Err(invalid(format!("search iterator is not supported for {lists}")));
     }
     if filter.is_some_and(|f| f.elements().is_some()) {
-        return Err(invalid("element_filter is only supported for element-level search"));
+        return Err(no_elements());
     }
     Ok(())
+}
+
+/// The failure of filtering elements in a search that finds none.
+pub(super) fn no_elements() -> Failure {
+    invalid("element_filter is only supported for element-level search")
 }

@@ -86,6 +86,10 @@ impl Part {
         let boosts = boosts(target, &request, outer)?;
         let select = target.select_for_search(&request.dsl, request.expr_template_values)?;
         let grouped = outer.is_some_and(|o| o.grouped);
+        let elements = select.filter.as_ref().is_some_and(|f| f.elements().is_some());
+        if elements && list.is_none() {
+            return Err(lists::no_elements());
+        }
         if let Some(how) = list {
             let (primary, filter) = (&target.schema().primary()?.name, select.filter.as_deref());
             lists::check(how, &params, filter, primary, outer.is_some(), grouped)?;
