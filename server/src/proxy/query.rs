@@ -78,7 +78,6 @@ pub async fn query(
         element_indices,
         session_ts: target.snapshot.timestamp(),
         primary_field_name: target.schema().primary()?.name.clone(),
-        ..Default::default()
     })
 }
 
