@@ -129,8 +129,13 @@ impl CollectionSchema {
                 ));
             }
         }
-        match self.plain_fields().find(|f| f.data_type.vector_element().is_some()) {
-            Some(f) => bad(format!("field {}: arrays of vectors lie in structs only", f.name)),
+        let vectors =
+            |f: &FieldSchema| Some((f.name.clone(), f.data_type.vector_element()?.clone()));
+        match self.plain_fields().find_map(vectors) {
+            Some((name, element)) => bad(format!(
+                "field {name}: element type {} is not supported outside of structs",
+                element.display_name()
+            )),
             None => Ok(()),
         }
     }

@@ -2,6 +2,7 @@ use super::super::{results, schema};
 use super::*;
 use arrow::array::AsArray;
 use arrow::datatypes::{Float32Type, Int64Type};
+use elanus_engine::core::structs::StructSchema;
 use elanus_proto::schema::{
     ArrayArray, BoolArray, FloatArray, IntArray, JsonArray, LongArray, ScalarField,
     StringArray as Texts, VectorField, vector_field,
@@ -153,6 +154,21 @@ fn dynamic_fields_are_objects_beside_the_schema() -> Result<(), String> {
     closed.enable_dynamic_field = false;
     assert!(to_batch(&closed, vec![meta(&["{}"], &[])], 1).is_err());
     Ok(())
+}
+
+/// A struct has no column of its own, so that its name looked free.
+#[test]
+fn a_dynamic_key_does_not_take_the_name_of_a_struct() {
+    let list = DataType::Array { element: Box::new(text()), max_capacity: 4 };
+    let mut schema = collection();
+    schema.fields.push(FieldSchema::new("parts[a]", list).nullable());
+    let own = StructSchema { name: "parts".into(), nullable: true, ..Default::default() };
+    schema.structs.push(own);
+    let data = vec![b"{\"parts\": 1}".to_vec()];
+    let mut meta = wire("x", scalar_field::Data::JsonData(JsonArray { data }), &[]);
+    (meta.field_name, meta.is_dynamic) = (String::new(), true);
+    let reason = to_batch(&schema, vec![meta], 1).err().map(|f| f.reason).unwrap_or_default();
+    assert!(reason.contains("cannot include the key parts"), "{reason}");
 }
 
 #[test]
