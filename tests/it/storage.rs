@@ -60,9 +60,9 @@ async fn files_come_and_go(bucket: &Bucket) {
     assert_eq!(bucket.get_if_present("files/none").await.expect("no error"), None);
     assert!(bucket.list("files").await.expect("an empty list").is_empty());
     let large: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
-    bucket.put_fresh("files/a/large", large.clone().into()).await.expect("a write");
-    bucket.put_fresh("files/b", "small".into()).await.expect("a write");
-    bucket.put_fresh("filesystem", "a neighbour".into()).await.expect("a write");
+    bucket.put_fresh("files/a/large", large.clone()).await.expect("a write");
+    bucket.put_fresh("files/b", "small").await.expect("a write");
+    bucket.put_fresh("filesystem", "a neighbour").await.expect("a write");
     let mut listed = bucket.list("files").await.expect("a list");
     listed.sort_by(|a, b| a.path.cmp(&b.path));
     let paths: Vec<_> = listed.iter().map(|f| (f.path.as_str(), f.size_bytes)).collect();
@@ -81,12 +81,12 @@ async fn files_come_and_go(bucket: &Bucket) {
 
 async fn framed_files_are_checked(bucket: &Bucket) {
     let sealed = frame::seal(b"payload");
-    bucket.put_fresh("framed/good", sealed.clone().into()).await.expect("a write");
+    bucket.put_fresh("framed/good", sealed.clone()).await.expect("a write");
     let read = bucket.get_framed("framed/good").await.expect("a read");
     assert_eq!(read.as_ref(), b"payload");
     let mut bad = sealed;
     bad[17] ^= 1;
-    bucket.put_fresh("framed/bad", bad.into()).await.expect("a write");
+    bucket.put_fresh("framed/bad", bad).await.expect("a write");
     let refused = bucket.get_framed("framed/bad").await.expect_err("a damaged file");
     assert_eq!(refused.kind, ErrorKind::Corrupted);
     assert!(refused.message().contains("framed/bad"), "{refused}");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use elanus_engine::core::error::{Error, Result};
 use elanus_engine::core::runtime::sim;
 use elanus_engine::storage::disk::{Disk, Entry, Persist};
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use crate::faults::{Fault, Faults};
 use crate::hash;
 
-type Tables = BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>;
+type Tables = BTreeMap<String, BTreeMap<Vec<u8>, Bytes>>;
 
 /// A change in the order of the journal.
 #[derive(Debug, Clone)]
@@ -189,7 +190,7 @@ impl Disk for SimDisk {
 
     fn get(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
         self.alive()?;
-        Ok(self.platter.state.lock().live.get(table).and_then(|t| t.get(key)).cloned())
+        Ok(self.platter.state.lock().live.get(table).and_then(|t| t.get(key)).map(|v| v.to_vec()))
     }
 
     fn first_key(&self, table: &str, from: &[u8]) -> Result<Option<Vec<u8>>> {

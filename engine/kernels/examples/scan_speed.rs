@@ -8,7 +8,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use elanus_kernels::{
-    BLOCK_ROWS, Kernels, Level, NibbleRows, NibbleTables, PackedCentroids, f32_to_f16, level_report,
+    BLOCK_ROWS, Kernels, Level, MOST_ENTRY, NibbleRows, NibbleTables, PackedCentroids, f32_to_f16,
+    level_report,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -128,7 +129,8 @@ fn nibbles(table: &Table, rng: &mut StdRng, place: &str, size: usize) {
         let blocks = size / (16 * nibbles);
         let codes = bytes(rng, blocks * nibbles * 16);
         let [add, mul, scale] = [(); 3].map(|()| floats(rng, blocks * BLOCK_ROWS));
-        let tables = bytes(rng, nibbles * 16);
+        let mut tables = bytes(rng, nibbles * 16);
+        tables.iter_mut().for_each(|entry| *entry %= MOST_ENTRY + 1);
         let rows = NibbleRows { nibbles, codes: &codes, add: &add, mul: &mul, scale: Some(&scale) };
         let tables = NibbleTables { tables: &tables, unit: 0.01, offset: -1.0 };
         let (mut masks, mut out) = (vec![0; blocks], vec![0.0; blocks * BLOCK_ROWS]);

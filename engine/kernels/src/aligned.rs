@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::huge::expect_huge_pages;
+
 /// Bytes of a cache line, and of the widest register.
 const LINE_BYTES: usize = 64;
 
@@ -15,15 +17,25 @@ pub struct AlignedBytes {
 }
 
 impl AlignedBytes {
+    /// None yet, with room for so many, in large pages where the system has them.
+    pub fn with_capacity(len: usize) -> Self {
+        if len == 0 {
+            return Self::default();
+        }
+        let mut bytes: Vec<u8> = Vec::with_capacity(len + LINE_BYTES);
+        expect_huge_pages(&mut bytes);
+        // Wherever code runs this is below a line's bytes; were it not, nothing would be aligned.
+        let start = bytes.as_ptr().align_offset(LINE_BYTES).min(LINE_BYTES);
+        bytes.resize(start, 0);
+        Self { bytes, start }
+    }
+
     /// Sets the number of bytes; new ones are `value`.
     pub fn resize(&mut self, len: usize, value: u8) {
         if self.start + len > self.bytes.capacity() {
-            let mut bytes: Vec<u8> = Vec::with_capacity(len.max(2 * self.len()) + LINE_BYTES);
-            // Wherever code runs this is below a line's bytes; were it not, nothing would be aligned.
-            let start = bytes.as_ptr().align_offset(LINE_BYTES).min(LINE_BYTES);
-            bytes.resize(start, 0);
-            bytes.extend_from_slice(self);
-            *self = Self { bytes, start };
+            let mut wider = Self::with_capacity(len.max(2 * self.len()));
+            wider.bytes.extend_from_slice(self);
+            *self = wider;
         }
         self.bytes.resize(self.start + len, value);
     }
@@ -32,12 +44,14 @@ impl AlignedBytes {
 impl Deref for AlignedBytes {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 }
 
 impl DerefMut for AlignedBytes {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..]
     }

@@ -31,7 +31,7 @@ impl Kernels {
         debug_assert!(places.len() >= values.len(), "fewer places than values");
         let values = &values[..values.len().min(places.len())];
         // SAFETY: this CPU has the level (invariant of Kernels), and there is a place for each value.
-        unsafe { (self.at_most.at_most)(values, bound, places) }
+        unsafe { (self.0.at_most.at_most)(values, bound, places) }
     }
 }
 

@@ -50,17 +50,17 @@ impl Kernels {
     /// Bits in which two vectors differ. Lengths that differ are a bug of the caller: a debug build
     /// asserts, a release build uses the shorter length.
     pub fn hamming(&self, a: &[u8], b: &[u8]) -> u32 {
-        self.count(self.bits.xor, a, b)
+        self.count(self.0.bits.xor, a, b)
     }
 
     /// Bits set in both of two vectors. Lengths as for [`Kernels::hamming`].
     pub fn and_count(&self, a: &[u8], b: &[u8]) -> u32 {
-        self.count(self.bits.and, a, b)
+        self.count(self.0.bits.and, a, b)
     }
 
     /// Bits set.
     pub fn count_ones(&self, a: &[u8]) -> u32 {
-        self.count(self.bits.and, a, a)
+        self.count(self.0.bits.and, a, a)
     }
 
     /// Bits in which `q` and each of the rows differ: `rows` is row-major `[out.len(), q.len()]`.
@@ -68,12 +68,12 @@ impl Kernels {
     /// Other lengths are a bug of the caller: a debug build asserts, a release build counts the
     /// whole rows that are there and sets the rest of `out` to `u32::MAX`.
     pub fn hamming_rows(&self, q: &[u8], rows: &[u8], out: &mut [u32]) {
-        self.count_rows(self.bits.xor_rows, q, rows, out);
+        self.count_rows(self.0.bits.xor_rows, q, rows, out);
     }
 
     /// Bits set in both `q` and each of the rows. Shapes as for [`Kernels::hamming_rows`].
     pub fn and_count_rows(&self, q: &[u8], rows: &[u8], out: &mut [u32]) {
-        self.count_rows(self.bits.and_rows, q, rows, out);
+        self.count_rows(self.0.bits.and_rows, q, rows, out);
     }
 
     fn count(&self, kernel: Pair, a: &[u8], b: &[u8]) -> u32 {

@@ -18,9 +18,15 @@ type Rows = unsafe fn(&[f32], &[f32], &mut [f32]);
 /// For a scan use the `_rows` forms: they go through the function pointer once per batch, not once
 /// per row.
 #[derive(Clone, Copy, Debug)]
-pub struct Kernels {
-    // Invariant, on which every call below rests: this CPU has `level`, and the pointers belong to
-    // it.
+pub struct Kernels(
+    // Invariant, on which every call below rests: this CPU has the table's level, and the pointers
+    // belong to it.
+    pub(crate) &'static Table,
+);
+
+/// The functions of one level.
+#[derive(Debug)]
+pub(crate) struct Table {
     level: Level,
     dot: Pair,
     l2: Pair,
@@ -38,7 +44,7 @@ pub struct Kernels {
 
 macro_rules! table {
     ($level:expr, $module:ident) => {
-        Kernels {
+        Table {
             level: $level,
             dot: $module::pair::<false>,
             l2: $module::pair::<true>,
@@ -56,14 +62,23 @@ macro_rules! table {
     };
 }
 
-const SCALAR: Kernels = table!(Level::Scalar, scalar);
+static SCALAR: Table = table!(Level::Scalar, scalar);
+#[cfg(target_arch = "x86_64")]
+static AVX2: Table = table!(Level::Avx2, avx2);
+#[cfg(target_arch = "x86_64")]
+static AVX512: Table = table!(Level::Avx512, avx512);
+#[cfg(target_arch = "x86_64")]
+static AVX512_VNNI: Table = table!(Level::Avx512Vnni, avx512);
+#[cfg(target_arch = "aarch64")]
+static NEON: Table = table!(Level::Neon, neon);
 
 impl Kernels {
     /// The kernels of [`Level::used`]: the widest level of this CPU unless the environment forces
     /// another.
+    #[inline]
     pub fn best() -> Kernels {
         static BEST: OnceLock<Kernels> = OnceLock::new();
-        *BEST.get_or_init(|| Kernels::at(Level::used()).unwrap_or(SCALAR))
+        *BEST.get_or_init(|| Kernels::at(Level::used()).unwrap_or(Kernels(&SCALAR)))
     }
 
     /// The kernels of one level, or `None` if this CPU does not have it.
@@ -72,13 +87,15 @@ impl Kernels {
             return None;
         }
         match level {
-            Level::Scalar => Some(SCALAR),
+            Level::Scalar => Some(Kernels(&SCALAR)),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => Some(table!(level, avx2)),
+            Level::Avx2 => Some(Kernels(&AVX2)),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 | Level::Avx512Vnni => Some(table!(level, avx512)),
+            Level::Avx512 => Some(Kernels(&AVX512)),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni => Some(Kernels(&AVX512_VNNI)),
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => Some(table!(level, neon)),
+            Level::Neon => Some(Kernels(&NEON)),
             #[allow(unreachable_patterns)]
             _ => None,
         }
@@ -86,7 +103,7 @@ impl Kernels {
 
     /// The level these kernels are of.
     pub fn level(&self) -> Level {
-        self.level
+        self.0.level
     }
 
     /// Inner product of two vectors of the same length; higher is nearer. Lengths that differ are a
@@ -96,7 +113,7 @@ impl Kernels {
     pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
         debug_assert_eq!(a.len(), b.len(), "vectors of different lengths");
         // SAFETY: this CPU has the level (invariant of Kernels).
-        unsafe { (self.dot)(a, b) }
+        unsafe { (self.0.dot)(a, b) }
     }
 
     /// Squared Euclidean distance of two vectors; lower is nearer. Lengths as for [`Kernels::dot`].
@@ -104,7 +121,7 @@ impl Kernels {
     pub fn l2_squared(&self, a: &[f32], b: &[f32]) -> f32 {
         debug_assert_eq!(a.len(), b.len(), "vectors of different lengths");
         // SAFETY: this CPU has the level (invariant of Kernels).
-        unsafe { (self.l2)(a, b) }
+        unsafe { (self.0.l2)(a, b) }
     }
 
     /// Squared Euclidean norm.
@@ -122,14 +139,14 @@ impl Kernels {
     /// empty query scores 0 everywhere.
     #[inline]
     pub fn dot_rows(&self, query: &[f32], rows: &[f32], out: &mut [f32]) {
-        self.batch(self.dot_rows, query, rows, out);
+        self.batch(self.0.dot_rows, query, rows, out);
     }
 
     /// Squared Euclidean distance of `query` to each of `n` rows. Shapes as for
     /// [`Kernels::dot_rows`].
     #[inline]
     pub fn l2_rows(&self, query: &[f32], rows: &[f32], out: &mut [f32]) {
-        self.batch(self.l2_rows, query, rows, out);
+        self.batch(self.0.l2_rows, query, rows, out);
     }
 
     fn batch(&self, kernel: Rows, query: &[f32], rows: &[f32], out: &mut [f32]) {

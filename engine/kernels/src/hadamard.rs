@@ -40,7 +40,7 @@ impl Kernels {
         debug_assert!(fits, "{} is not a power of two up to {LONGEST}", x.len());
         if fits {
             // SAFETY: this CPU has the level (invariant of Kernels); the length is a power of two.
-            unsafe { (self.hadamard.transform)(x) }
+            unsafe { (self.0.hadamard.transform)(x) }
         }
     }
 }

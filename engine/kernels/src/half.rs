@@ -67,7 +67,7 @@ macro_rules! pairs {
                 debug_assert_eq!(q.len(), row.len(), "vectors of different lengths");
                 let n = q.len().min(row.len());
                 // SAFETY: this CPU has the level (invariant of Kernels); the lengths are the same.
-                unsafe { (self.half.$name)(&q[..n], &row[..n]) }
+                unsafe { (self.0.half.$name)(&q[..n], &row[..n]) }
             })*
         }
     };
@@ -91,7 +91,7 @@ impl Kernels {
         debug_assert_eq!(from.len(), to.len(), "slices of different lengths");
         let n = from.len().min(to.len());
         // SAFETY: this CPU has the level (invariant of Kernels); the lengths are the same.
-        unsafe { (self.half.widen_f16)(&from[..n], &mut to[..n]) }
+        unsafe { (self.0.half.widen_f16)(&from[..n], &mut to[..n]) }
     }
 
     /// Widens bf16 to f32, exactly. Lengths as for [`Kernels::widen_f16`].
@@ -99,7 +99,7 @@ impl Kernels {
         debug_assert_eq!(from.len(), to.len(), "slices of different lengths");
         let n = from.len().min(to.len());
         // SAFETY: this CPU has the level (invariant of Kernels); the lengths are the same.
-        unsafe { (self.half.widen_bf16)(&from[..n], &mut to[..n]) }
+        unsafe { (self.0.half.widen_bf16)(&from[..n], &mut to[..n]) }
     }
 }
 

@@ -9,19 +9,33 @@ const PAGE_BYTES: usize = 2 << 20;
 /// Systems that do not know the request (Linux before 6.1, others) stay with small pages.
 pub fn use_huge_pages<T>(values: &[T]) {
     #[cfg(target_os = "linux")]
-    {
-        let start = values.as_ptr() as usize;
-        let end = (start + size_of_val(values)) / PAGE_BYTES * PAGE_BYTES;
-        let first = start.next_multiple_of(PAGE_BYTES);
-        if first < end {
-            let whole = values.as_ptr().cast::<u8>().wrapping_add(first - start).cast_mut();
-            // SAFETY: the range lies in the slice, and MADV_COLLAPSE changes neither its contents nor its addresses.
-            // A refusal leaves everything as it was.
-            unsafe { libc::madvise(whole.cast(), end - first, libc::MADV_COLLAPSE) };
-        }
-    }
+    advise(values.as_ptr().cast(), size_of_val(values), libc::MADV_COLLAPSE);
     #[cfg(not(target_os = "linux"))]
     let _ = values;
+}
+
+/// Asks the system to give a vector's room, as far as it was not touched yet, in pages of 2 MiB when it is: one
+/// fault in place of 512, and nothing to copy together later.
+pub fn expect_huge_pages<T>(values: &mut Vec<T>) {
+    #[cfg(target_os = "linux")]
+    advise(values.as_ptr().cast(), values.capacity() * size_of::<T>(), libc::MADV_HUGEPAGE);
+    #[cfg(not(target_os = "linux"))]
+    let _ = values;
+}
+
+/// Advises the system of the whole pages within some bytes of one allocation; `advice` is one of those that only
+/// choose the size of pages.
+#[cfg(target_os = "linux")]
+fn advise(bytes: *const u8, len: usize, advice: libc::c_int) {
+    let start = bytes as usize;
+    let end = (start + len) / PAGE_BYTES * PAGE_BYTES;
+    let first = start.next_multiple_of(PAGE_BYTES);
+    if first < end {
+        let whole = bytes.wrapping_add(first - start).cast_mut();
+        // SAFETY: the range lies in the allocation, and such advice changes neither its contents nor its addresses.
+        // A refusal leaves everything as it was.
+        unsafe { libc::madvise(whole.cast(), end - first, advice) };
+    }
 }
 
 #[cfg(test)]
@@ -35,6 +49,11 @@ mod tests {
             use_huge_pages(&values);
             use_huge_pages(&values[len / 2..]);
             assert!(values.iter().zip(0u64..).all(|(value, n)| *value == n * n), "{len}");
+            let mut copy = Vec::with_capacity(len);
+            expect_huge_pages(&mut copy);
+            copy.extend_from_slice(&values);
+            expect_huge_pages(&mut copy);
+            assert_eq!(copy, values);
         }
     }
 }

@@ -67,7 +67,7 @@ impl Kernels {
         if self.scorable(query, scores) {
             // SAFETY: this CPU has the level (invariant of Kernels); the query has a length that is
             // a positive multiple of 32, and there are as many picks as scores.
-            unsafe { (self.int8.picked)(query, rows, &picks[..n], scores) };
+            unsafe { (self.0.int8.picked)(query, rows, &picks[..n], scores) };
         }
     }
 
@@ -81,7 +81,7 @@ impl Kernels {
         if self.scorable(query, scores) {
             // SAFETY: this CPU has the level (invariant of Kernels); the query has a length that is
             // a positive multiple of 32, and `rows` holds a row for each score.
-            unsafe { (self.int8.rows)(query, &rows[..n * query.len()], scores) };
+            unsafe { (self.0.int8.rows)(query, &rows[..n * query.len()], scores) };
         }
     }
 
@@ -92,7 +92,7 @@ impl Kernels {
         debug_assert_eq!(a.len(), b.len(), "vectors of different lengths");
         let n = a.len().min(b.len());
         // SAFETY: this CPU has the level (invariant of Kernels); the lengths are the same.
-        unsafe { (self.int8.dot)(&a[..n], &b[..n]) }
+        unsafe { (self.0.int8.dot)(&a[..n], &b[..n]) }
     }
 
     /// Squared Euclidean distance of two signed vectors, exact for any length. Lengths as for
@@ -103,7 +103,7 @@ impl Kernels {
         let chunks = a[..n].chunks(CHUNK).zip(b[..n].chunks(CHUNK));
         // SAFETY: this CPU has the level (invariant of Kernels); chunks of slices of one length are
         // of one length, at most CHUNK.
-        chunks.map(|(a, b)| i64::from(unsafe { (self.int8.l2)(a, b) })).sum()
+        chunks.map(|(a, b)| i64::from(unsafe { (self.0.int8.l2)(a, b) })).sum()
     }
 
     /// Whether the kernels take a query of this length; fills `out` if not.

@@ -14,6 +14,10 @@ use crate::level::Level;
 /// Rows of a block of nibble codes.
 pub const BLOCK_ROWS: usize = 32;
 
+/// The greatest entry of a quantized table: four of them add up within a byte, so that sums are widened a
+/// quarter as often. The error of a code is some twenty times what the coarser entries add to it.
+pub const MOST_ENTRY: u8 = 63;
+
 /// Neighbouring blocks of [`BLOCK_ROWS`] rows with the numbers that turn a sum into an estimate.
 ///
 /// A block holds 16 bytes for each nibble: the low half of byte `i` belongs to row `i`, the high
@@ -35,7 +39,7 @@ pub struct NibbleRows<'a> {
 /// What a query gives to a scan: its look-up tables, quantized.
 #[derive(Clone, Copy, Debug)]
 pub struct NibbleTables<'a> {
-    /// One entry for each value of each nibble, `[nibbles, 16]`.
+    /// One entry for each value of each nibble, `[nibbles, 16]`, at most [`MOST_ENTRY`].
     pub tables: &'a [u8],
     /// Value of one unit of an entry.
     pub unit: f32,
@@ -79,6 +83,7 @@ impl Kernels {
     ///
     /// Slices of different numbers of blocks are a bug of the caller: a debug build asserts, a
     /// release build scans the whole blocks that are in all of them and clears the masks of others.
+    /// So are entries above [`MOST_ENTRY`], of which a release build makes wrong sums.
     pub fn scan_nibbles(
         &self,
         rows: &NibbleRows,
@@ -90,11 +95,12 @@ impl Kernels {
     ) -> usize {
         let blocks = whole_blocks(rows, tables, masks.len(), out.len());
         debug_assert_eq!(blocks, masks.len(), "slices too short, or nibbles not a multiple of 4");
+        debug_assert!(tables.tables.iter().all(|entry| *entry <= MOST_ENTRY), "too great an entry");
         let (masks, missing) = masks.split_at_mut(blocks);
         missing.fill(0);
         // SAFETY: this CPU has the level (invariant of Kernels), and whole_blocks has seen that
         // every slice holds as many blocks as there are masks.
-        unsafe { (self.nibble.scan)(rows, tables, base, limit, masks, out) }
+        unsafe { (self.0.nibble.scan)(rows, tables, base, limit, masks, out) }
     }
 }
 

@@ -7,6 +7,7 @@ mod avx512;
 
 use crate::Kernels;
 use crate::level::Level;
+use crate::nibble::MOST_ENTRY;
 
 type Quantize = unsafe fn(&[f32], &mut [u8]) -> Option<(f32, f32)>;
 type Sign = unsafe fn(&[f32], &mut [f32]);
@@ -36,7 +37,8 @@ impl Ops {
 
 impl Kernels {
     /// Quantizes tables `[nibbles, 16]` to bytes for [`Kernels::scan_nibbles`]: an entry is `(t -
-    /// least of its nibble) / unit`, rounded, and `unit` is the widest range of a nibble / 255.
+    /// least of its nibble) / unit`, rounded, and `unit` is the widest range of a nibble over
+    /// [`MOST_ENTRY`].
     /// Returns `(unit, offset)`, with which a sum of table values is about `unit * sum of entries +
     /// offset`; `offset` is the sum of the least values.
     ///
@@ -54,7 +56,7 @@ impl Kernels {
         rest.fill(0);
         // SAFETY: this CPU has the level (invariant of Kernels); both slices are of one length, a
         // multiple of 16.
-        unsafe { (self.tables.quantize)(&tables[..len], entries) }.unwrap_or_else(|| {
+        unsafe { (self.0.tables.quantize)(&tables[..len], entries) }.unwrap_or_else(|| {
             entries.fill(0);
             (1.0, f32::NAN)
         })
@@ -71,7 +73,7 @@ impl Kernels {
         debug_assert_eq!(out.len(), q.len() * 4, "out is not [q.len() / 4, 16]");
         let nibbles = (q.len() / 4).min(out.len() / 16);
         // SAFETY: this CPU has the level (invariant of Kernels); the slices hold `nibbles`.
-        unsafe { (self.tables.sign)(&q[..4 * nibbles], &mut out[..16 * nibbles]) };
+        unsafe { (self.0.tables.sign)(&q[..4 * nibbles], &mut out[..16 * nibbles]) };
     }
 
     /// Tables of 4-bit product codes over pairs of dims: `out[m][c]` is the inner product of
@@ -86,14 +88,14 @@ impl Kernels {
         debug_assert_eq!(out.len(), q.len() * 8, "out is not [q.len() / 2, 16]");
         let n = (q.len() / 2).min(centers.len() / 32).min(out.len() / 16);
         // SAFETY: this CPU has the level (invariant of Kernels); the slices hold `n` pairs.
-        unsafe { (self.tables.pair)(&q[..2 * n], &centers[..32 * n], &mut out[..16 * n]) };
+        unsafe { (self.0.tables.pair)(&q[..2 * n], &centers[..32 * n], &mut out[..16 * n]) };
     }
 }
 
 /// Unit and its inverse for the widest range; `None` if it is not finite.
 #[inline(always)]
 pub(crate) fn unit_of(widest: f32) -> Option<(f32, f32)> {
-    let unit = widest / 255.0;
+    let unit = widest / f32::from(MOST_ENTRY);
     let inverse = 1.0 / unit;
     match widest.is_finite() {
         false => None,

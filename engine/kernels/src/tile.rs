@@ -75,7 +75,7 @@ impl Kernels {
         let (hits, missing) = out.split_at_mut(n);
         missing.fill(NO_HIT);
         // SAFETY: this CPU has the level (invariant of Kernels); the slices hold n rows.
-        unsafe { (self.tile.nearest)(set, &rows[..n * set.stride()], &row_scale[..n], hits) };
+        unsafe { (self.0.tile.nearest)(set, &rows[..n * set.stride()], &row_scale[..n], hits) };
     }
 
     /// All scores, row-major `[n, set.len()]`, `n` being the length of `row_scale`; see
@@ -91,7 +91,7 @@ impl Kernels {
         let (scores, missing) = out.split_at_mut(n * set.len());
         missing.fill(f32::INFINITY);
         // SAFETY: this CPU has the level (invariant of Kernels); the slices hold n rows.
-        unsafe { (self.tile.scores)(set, &rows[..n * set.stride()], &row_scale[..n], scores) };
+        unsafe { (self.0.tile.scores)(set, &rows[..n * set.stride()], &row_scale[..n], scores) };
     }
 
     /// The `k` best of each row in order of score, equals in order of number, `[n, k]`; `(u32::MAX,
@@ -110,7 +110,7 @@ impl Kernels {
         if k > 0 {
             // SAFETY: this CPU has the level (invariant of Kernels); the slices hold n rows, and k
             // is not 0.
-            unsafe { (self.tile.best)(set, &rows[..n * set.stride()], &row_scale[..n], k, hits) };
+            unsafe { (self.0.tile.best)(set, &rows[..n * set.stride()], &row_scale[..n], k, hits) };
         }
     }
 }

@@ -110,7 +110,7 @@ impl Codebooks {
         let bytes = frame::seal(&book.encode());
         let file = FileMeta::of(name, &bytes);
         let path = file.in_collection(self.collection_id);
-        self.bucket.put_fresh(&path, bytes.into()).await?;
+        self.bucket.put_fresh(&path, bytes).await?;
         let meta = CodebookMeta {
             field: field.name.clone(),
             version: book.version,
@@ -147,6 +147,7 @@ pub fn sample(parts: &[ArrayRef], field: &FieldSchema, wanted: usize) -> Result<
     let rows: usize = parts.iter().map(|p| p.len()).sum();
     let wanted = wanted.min(rows);
     let mut out = Vec::with_capacity(wanted * dim);
+    elanus_kernels::expect_huge_pages(&mut out);
     let mut row = vec![0.0; dim];
     let (mut start, mut next) = (0, 0);
     for part in parts {

@@ -1,47 +1,32 @@
 //! Writes the rows of a flush or compaction in the order of lists, with their codes.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::SchemaRef;
+use object_store::PutPayload;
 use rayon::prelude::*;
 
 use super::codebooks;
+use super::coding::{BATCH_ROWS, Coding, FieldBook, Known, NO_LIST, Source, Way, assign};
 use super::manifest::{FileMeta, VectorIndexMeta};
 use crate::core::error::{Error, Result};
 use crate::core::runtime::CpuPools;
-use crate::core::schema::{DataType, FieldSchema};
-use crate::core::vectors::VectorView;
-use crate::index::cluster::coverage::Coverage;
-use crate::index::cluster::{self, Codebook, CodedRows, RowCoder};
+use crate::core::schema::FieldSchema;
+use crate::index::cluster::CodedRows;
 use crate::segment::files::SegmentFiles;
 use crate::segment::writer::{SegmentWriter, Written};
-
-/// Rows of a written batch: a multiple of a code block.
-const BATCH_ROWS: usize = 8_192;
-/// The list of a row without a vector; it sorts last.
-const NO_LIST: u32 = u32::MAX;
-
-/// A vector field to be coded.
-#[derive(Debug, Clone)]
-pub struct FieldBook {
-    /// The field.
-    pub field: FieldSchema,
-    /// Its codebook.
-    pub book: Arc<Codebook>,
-    /// Whether it was trained on the very rows that are written: its own measure then holds for them.
-    pub fresh: bool,
-}
 
 /// Rows in memory, in the order in which they came.
 #[derive(Debug, Default)]
 pub struct Rows {
     /// Batches of the storage schema.
     pub batches: Vec<RecordBatch>,
-    /// Codes that some batches' rows have already, under the codebook of the first field of the order: a
-    /// unit for each batch, and the place in it of each row. Used only if every batch has them.
-    pub known: Vec<Option<(Arc<CodedRows>, Vec<u32>)>>,
+    /// Codes that some batches' rows have already, under the codebook of the first field of the order. Used
+    /// only if every batch has them.
+    pub known: Known,
 }
 
 /// Where and how to write.
@@ -87,10 +72,52 @@ pub async fn write(order: LayoutOrder<'_>, rows: Rows) -> Result<Option<Laid>> {
     if total == 0 {
         return Ok(None);
     }
+    let (batches, source) = in_order(&order, rows, total).await?;
+    let mut codings = codings(&order, &batches, &source, total);
+    let (batches, source) = (Arc::new(batches), Arc::new(source));
+    let mut writer = SegmentWriter::create(
+        order.files,
+        order.folder.clone(),
+        order.storage_schema,
+        order.key_column,
+    )
+    .await?;
+    for from in (0..total).step_by(BATCH_ROWS) {
+        let part = from..total.min(from + BATCH_ROWS);
+        let written = write_part(&order, &mut writer, &batches, &source, part, codings).await;
+        codings = match written {
+            Ok(codings) => codings,
+            Err(e) => {
+                writer.abort().await;
+                return Err(e);
+            }
+        };
+    }
+    let written = writer
+        .finish()
+        .await?
+        .ok_or_else(|| Error::internal("a segment of rows was written without rows"))?;
+    let mut new_rows: Vec<Vec<u32>> = batches.iter().map(|b| vec![0; b.num_rows()]).collect();
+    for (new, (batch, row)) in source.places.iter().enumerate() {
+        new_rows[*batch][*row] = new as u32;
+    }
+    drop(batches);
+    let code = move || codings.into_iter().map(|coding| coding.finish(&source)).collect();
+    let coded = order.pools.maintenance(code).await?;
+    let (indexes, coded) = put_codes(&order, coded).await?;
+    Ok(Some(Laid { written, indexes, coded, rows: new_rows }))
+}
+
+/// The batches, and the order in which their rows are to lie.
+async fn in_order(
+    order: &LayoutOrder<'_>,
+    rows: Rows,
+    total: usize,
+) -> Result<(Vec<RecordBatch>, Source)> {
     let first = order.fields.first().cloned();
-    let Rows { batches, known } = rows;
     let clustering_key = order.clustering_key.map(str::to_string);
     let sort = move || {
+        let Rows { batches, known } = rows;
         let lists = match &first {
             Some(first) if !codebooks::is_flat(total, first.book.lists()) => {
                 lists_of(&batches, &known, first)?
@@ -101,76 +128,63 @@ pub async fn write(order: LayoutOrder<'_>, rows: Rows) -> Result<Option<Laid>> {
             Some(key) => ranks_of(&batches, key)?,
             None => Vec::new(),
         };
-        Ok((sorted(&batches, &lists, &ranks), lists, batches, known))
+        let places = sorted(&batches, &lists, &ranks);
+        Ok((batches, Source { places, lists, known }))
     };
-    let (places, lists, batches, known) = order.pools.maintenance(sort).await?;
-    let mut writer = SegmentWriter::create(
-        order.files,
-        order.folder.clone(),
-        order.storage_schema,
-        order.key_column,
-    )
-    .await?;
-    let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::new(); order.fields.len()];
-    for part in places.chunks(BATCH_ROWS) {
-        let written = write_part(&order, &mut writer, &batches, part, &mut columns).await;
-        if let Err(e) = written {
-            writer.abort().await;
-            return Err(e);
-        }
-    }
-    let written = writer
-        .finish()
-        .await?
-        .ok_or_else(|| Error::internal("a segment of rows was written without rows"))?;
-    let mut new_rows: Vec<Vec<u32>> = batches.iter().map(|b| vec![0; b.num_rows()]).collect();
-    for (new, (batch, row)) in places.iter().enumerate() {
-        new_rows[*batch][*row] = new as u32;
-    }
-    drop(batches);
-    let fields = order.fields.clone();
-    let code = move || {
-        let source = Source { places, lists, known };
-        let coded = fields.iter().zip(&columns).enumerate().map(|(at, (field, columns))| {
-            let source = (at == 0).then_some(&source);
-            let mut coded = code_field(field, columns, total, source)?;
-            if let Some(codes) = coded.as_mut().filter(|c| !c.is_flat() && !field.fresh) {
-                codes.coverage = measure(field, columns, total)?;
-            }
-            Ok((field.clone(), coded))
-        });
-        coded.collect::<Result<Vec<_>>>()
-    };
-    let coded = order.pools.maintenance(code).await?;
-    let (indexes, coded) = put_codes(&order, coded).await?;
-    Ok(Some(Laid { written, indexes, coded, rows: new_rows }))
+    order.pools.maintenance(sort).await
 }
 
-/// Rows in their new order, their lists as they came, and codes that are there already.
-struct Source {
-    places: Vec<(usize, usize)>,
-    lists: Vec<Vec<u32>>,
-    known: Vec<Option<(Arc<CodedRows>, Vec<u32>)>>,
+/// The fields' ways to their codes. The rows lie in the order of the first field's lists.
+fn codings(
+    order: &LayoutOrder<'_>,
+    batches: &[RecordBatch],
+    source: &Source,
+    total: usize,
+) -> Vec<Coding> {
+    let known = source.known.len() == batches.len() && source.known.iter().all(Option::is_some);
+    let coding = |(at, field): (usize, &FieldBook)| {
+        let flat = codebooks::is_flat(total, field.book.lists());
+        let nulls = |b: &RecordBatch| {
+            b.column_by_name(&field.field.name).is_some_and(|c| c.null_count() > 0)
+        };
+        let way = if at == 0 && !flat {
+            if known { Way::Copied } else { Way::Passing }
+        } else if flat && !batches.iter().any(nulls) {
+            Way::Passing
+        } else {
+            Way::Apart
+        };
+        Coding::new(field.clone(), way, total)
+    };
+    order.fields.iter().enumerate().map(coding).collect()
 }
 
+/// Writes the next rows and codes them. What they were gathered into is free again before the next are.
 async fn write_part(
     order: &LayoutOrder<'_>,
     writer: &mut SegmentWriter<'_>,
-    batches: &[RecordBatch],
-    part: &[(usize, usize)],
-    columns: &mut [Vec<ArrayRef>],
-) -> Result<()> {
-    let arrays = (0..order.storage_schema.fields().len())
-        .map(|at| {
+    batches: &Arc<Vec<RecordBatch>>,
+    source: &Arc<Source>,
+    part: Range<usize>,
+    mut codings: Vec<Coding>,
+) -> Result<Vec<Coding>> {
+    let (batches, source) = (batches.clone(), source.clone());
+    let schema = order.storage_schema.clone();
+    let gather = move || {
+        let places = &source.places[part];
+        let column = |at: usize| {
             let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
-            Ok(compute::interleave(&parts, part)?)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let batch = RecordBatch::try_new(order.storage_schema.clone(), arrays)?;
-    for (field, columns) in order.fields.iter().zip(columns) {
-        columns.extend(batch.column_by_name(&field.field.name).cloned());
-    }
-    writer.write(&batch).await
+            Ok(compute::interleave(&parts, places)?)
+        };
+        let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
+        let batch = RecordBatch::try_new(schema, columns)?;
+        let lists = source.lists_of(places);
+        codings.iter_mut().try_for_each(|coding| coding.add(&batch, &lists))?;
+        Ok((batch, codings))
+    };
+    let (batch, codings) = order.pools.maintenance(gather).await?;
+    writer.write(&batch).await?;
+    Ok(codings)
 }
 
 /// Makes the codes durable.
@@ -181,30 +195,23 @@ async fn put_codes(
     let (mut indexes, mut kept) = (Vec::new(), Vec::new());
     for (field, codes) in coded {
         let Some(codes) = codes else { continue };
-        let bytes = codes.encode(field.book.version);
-        let name = codes_file(&field.field);
-        let file = FileMeta::of(name, &bytes);
-        order
-            .files
-            .bucket
-            .put_fresh(&format!("{}/{}", order.folder, file.name), bytes.into())
-            .await?;
+        let codes = Arc::new(codes);
+        let pieces = codes.encode(field.book.version);
+        let file = FileMeta::of_pieces(codes_file(&field.field), &pieces);
+        let path = format!("{}/{}", order.folder, file.name);
+        order.files.bucket.put_fresh(&path, PutPayload::from_iter(pieces)).await?;
         indexes.push(VectorIndexMeta {
             field: field.field.name.clone(),
             codebook_version: field.book.version,
             file,
         });
-        kept.push((field.field.name.clone(), Arc::new(codes)));
+        kept.push((field.field.name.clone(), codes));
     }
     Ok((indexes, kept))
 }
 
 /// The list of each row of each batch.
-fn lists_of(
-    batches: &[RecordBatch],
-    known: &[Option<(Arc<CodedRows>, Vec<u32>)>],
-    field: &FieldBook,
-) -> Result<Vec<Vec<u32>>> {
+fn lists_of(batches: &[RecordBatch], known: &Known, field: &FieldBook) -> Result<Vec<Vec<u32>>> {
     if known.len() == batches.len() && known.iter().all(Option::is_some) {
         let mut of_unit: Vec<(*const CodedRows, Vec<u32>)> = Vec::new();
         let mut lists = Vec::with_capacity(batches.len());
@@ -228,24 +235,6 @@ fn lists_of(
             assign(column, &field.field.data_type, &field.book)
         })
         .collect()
-}
-
-/// The list of each row of a column.
-fn assign(column: &ArrayRef, data_type: &DataType, book: &Codebook) -> Result<Vec<u32>> {
-    let view = VectorView::of(column.as_ref(), data_type)?;
-    let mut lists = Vec::with_capacity(view.rows);
-    let mut values = vec![0.0; BATCH_ROWS.min(view.rows) * book.dim];
-    for from in (0..view.rows).step_by(BATCH_ROWS) {
-        let to = view.rows.min(from + BATCH_ROWS);
-        view.rows_f32(from..to, &mut values);
-        lists.extend(cluster::train::assign(book, &values[..(to - from) * book.dim]));
-    }
-    if let Some(nulls) = column.nulls() {
-        lists.iter_mut().enumerate().filter(|(row, _)| nulls.is_null(*row)).for_each(|(_, l)| {
-            *l = NO_LIST;
-        });
-    }
-    Ok(lists)
 }
 
 /// Where the value of each row of each batch stands among all values of the column, nulls first.
@@ -278,142 +267,4 @@ fn sorted(batches: &[RecordBatch], lists: &[Vec<u32>], ranks: &[Vec<u32>]) -> Ve
         places.sort_by_key(|(batch, row)| (of(lists, *batch, *row), of(ranks, *batch, *row)));
     }
     places
-}
-
-/// Codes a field's written columns; none if its values are too large for that. With a source the rows lie
-/// in the order of its lists, else an order of their own is made.
-fn code_field(
-    field: &FieldBook,
-    columns: &[ArrayRef],
-    total: usize,
-    source: Option<&Source>,
-) -> Result<Option<CodedRows>> {
-    let flat = codebooks::is_flat(total, field.book.lists());
-    let mut coder = RowCoder::new(field.book.clone(), flat);
-    let nulls = columns.iter().any(|c| c.null_count() > 0);
-    let order = match source {
-        Some(source) if !flat => {
-            let in_lists = source.lists.iter().flatten().filter(|l| **l != NO_LIST).count();
-            if source.known.len() == source.lists.len() && source.known.iter().all(Option::is_some)
-            {
-                copy_codes(&mut coder, source, in_lists)?;
-                return Ok(coder.finish(None).map(|(codes, _)| codes));
-            }
-            let lists: Vec<u32> =
-                source.places[..in_lists].iter().map(|(b, r)| source.lists[*b][*r]).collect();
-            push_in_order(&mut coder, field, columns, Some(&lists))?;
-            None
-        }
-        _ if flat && !nulls => {
-            push_in_order(&mut coder, field, columns, None)?;
-            None
-        }
-        _ => return code_apart(field, columns, flat),
-    };
-    Ok(coder.finish(order).map(|(codes, _)| codes))
-}
-
-/// Codes a column in parts that does not lie in the order of lists; none if its values are too large.
-pub fn code_apart(
-    field: &FieldBook,
-    columns: &[ArrayRef],
-    flat: bool,
-) -> Result<Option<CodedRows>> {
-    let mut coder = RowCoder::new(field.book.clone(), flat);
-    let mut lists = Vec::new();
-    for column in columns {
-        lists.extend(assign(column, &field.field.data_type, &field.book)?);
-    }
-    let mut order: Vec<u32> =
-        (0..lists.len() as u32).filter(|row| lists[*row as usize] != NO_LIST).collect();
-    if !flat {
-        order.sort_by_key(|row| lists[*row as usize]);
-    }
-    push_picked(&mut coder, field, columns, &order, &lists, flat)?;
-    Ok(coder.finish(Some(order)).map(|(codes, _)| codes))
-}
-
-/// Measures on a sample of so many rows how many lists hold their neighbours.
-pub fn measure(field: &FieldBook, columns: &[ArrayRef], total: usize) -> Result<Option<Coverage>> {
-    let step = (total / cluster::train::MEASURED_ROWS).max(1);
-    let dim = field.book.dim;
-    let mut sample = Vec::with_capacity(total / step * dim);
-    let mut row = vec![0.0; dim];
-    let mut start = 0;
-    for column in columns {
-        let view = VectorView::of(column.as_ref(), &field.field.data_type)?;
-        for at in (0..view.rows).filter(|at| (start + at) % step == 0 && column.is_valid(*at)) {
-            view.row_f32(at, &mut row);
-            sample.extend_from_slice(&row);
-        }
-        start += view.rows;
-    }
-    Ok((sample.len() > 64 * dim).then(|| cluster::train::measure(&field.book, &sample)))
-}
-
-fn copy_codes(coder: &mut RowCoder, source: &Source, in_lists: usize) -> Result<()> {
-    for (batch, row) in &source.places[..in_lists] {
-        let (codes, places) = source.known[*batch]
-            .as_ref()
-            .ok_or_else(|| Error::internal("a batch has no codes to copy"))?;
-        coder.copy(codes, places[*row] as usize, source.lists[*batch][*row]);
-    }
-    Ok(())
-}
-
-/// Codes the first `lists.len()` rows as they lie; all of them where there are no lists.
-fn push_in_order(
-    coder: &mut RowCoder,
-    field: &FieldBook,
-    columns: &[ArrayRef],
-    lists: Option<&[u32]>,
-) -> Result<()> {
-    let dim = field.book.dim;
-    let mut done = 0;
-    let mut values = vec![0.0; BATCH_ROWS * dim];
-    for column in columns {
-        let view = VectorView::of(column.as_ref(), &field.field.data_type)?;
-        let rows = lists.map_or(view.rows, |lists| view.rows.min(lists.len() - done));
-        if rows == 0 {
-            break;
-        }
-        view.rows_f32(0..rows, &mut values);
-        let of = lists.map_or(&[][..], |lists| &lists[done..done + rows]);
-        coder.push(&values[..rows * dim], of);
-        done += rows;
-    }
-    Ok(())
-}
-
-/// Codes some rows in an order of their own.
-fn push_picked(
-    coder: &mut RowCoder,
-    field: &FieldBook,
-    columns: &[ArrayRef],
-    order: &[u32],
-    lists: &[u32],
-    flat: bool,
-) -> Result<()> {
-    let dim = field.book.dim;
-    let views = columns
-        .iter()
-        .map(|c| VectorView::of(c.as_ref(), &field.field.data_type))
-        .collect::<Result<Vec<_>>>()?;
-    let mut ends = Vec::with_capacity(views.len());
-    for view in &views {
-        ends.push(ends.last().copied().unwrap_or(0) + view.rows);
-    }
-    let mut values = vec![0.0; BATCH_ROWS * dim];
-    for part in order.chunks(BATCH_ROWS) {
-        for (row, out) in part.iter().zip(values.chunks_exact_mut(dim)) {
-            let row = *row as usize;
-            let column = ends.partition_point(|end| *end <= row);
-            let start = if column == 0 { 0 } else { ends[column - 1] };
-            views[column].row_f32(row - start, out);
-        }
-        let of: Vec<u32> =
-            if flat { Vec::new() } else { part.iter().map(|row| lists[*row as usize]).collect() };
-        coder.push(&values[..part.len() * dim], &of);
-    }
-    Ok(())
 }

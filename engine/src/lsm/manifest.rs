@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::core::key::Key;
 use crate::core::schema::{CollectionSchema, DataType, DefaultValue};
 use crate::core::time::Timestamp;
@@ -30,12 +32,14 @@ pub struct FileMeta {
 impl FileMeta {
     /// A file of the manifest's own collection with this content.
     pub fn of(name: impl Into<String>, bytes: &[u8]) -> Self {
-        Self {
-            name: name.into(),
-            size_bytes: bytes.len() as u64,
-            xxh3: frame::checksum(bytes),
-            owner: None,
-        }
+        let (size_bytes, xxh3) = (bytes.len() as u64, frame::checksum(bytes));
+        Self { name: name.into(), size_bytes, xxh3, owner: None }
+    }
+
+    /// [`Self::of`] for content in pieces.
+    pub fn of_pieces(name: impl Into<String>, pieces: &[Bytes]) -> Self {
+        let size_bytes = pieces.iter().map(|p| p.len() as u64).sum();
+        Self { name: name.into(), size_bytes, xxh3: frame::checksum_of(pieces), owner: None }
     }
 
     /// Path in the bucket of a file of a segment.

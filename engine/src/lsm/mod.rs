@@ -1,6 +1,7 @@
 //! The tree of segments: its versions, what to merge when, and what is garbage.
 
 pub mod codebooks;
+pub mod coding;
 pub mod commit;
 pub mod compact;
 pub mod gc;

@@ -130,8 +130,8 @@ impl<'a> SegmentWriter<'a> {
         let (keys_path, sums_path) =
             (format!("{}/{KEYS_FILE}", self.folder), format!("{}/{SUMS_FILE}", self.folder));
         futures::future::try_join(
-            bucket.put_fresh(&keys_path, key_bytes.into()),
-            bucket.put_fresh(&sums_path, sum_bytes.into()),
+            bucket.put_fresh(&keys_path, key_bytes),
+            bucket.put_fresh(&sums_path, sum_bytes),
         )
         .await?;
         Ok(Some(Written {

@@ -10,7 +10,8 @@ use crate::core::runtime;
 use crate::core::schema::FieldSchema;
 use crate::index::cluster::{self, Codebook, Order};
 use crate::lsm::codebooks::{self, Situation};
-use crate::lsm::layout::{FieldBook, Rows};
+use crate::lsm::coding::FieldBook;
+use crate::lsm::layout::Rows;
 use crate::lsm::manifest::Manifest;
 use crate::segment::Segment;
 
@@ -52,7 +53,7 @@ impl Shard {
                 let sample = self.sample(field, rows, here, &others).await?;
                 let dim = field.data_type.vector_dim().unwrap_or(0) as usize;
                 let order = Order { version: id, dim, space, rows: here + elsewhere };
-                let train = move || Ok(cluster::train(order, &sample));
+                let train = move || Ok(cluster::train(order, sample));
                 trained = self.context.pools.maintenance(train).await?.map(Arc::new);
             }
             if let Some(book) = &trained {

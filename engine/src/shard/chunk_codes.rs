@@ -94,7 +94,7 @@ fn code(column: &ArrayRef, data_type: &DataType, book: Arc<Codebook>) -> Result<
         .filter(|n| n.null_count() > 0)
         .map(|nulls| (0..view.rows as u32).filter(|row| nulls.is_valid(*row as usize)).collect());
     let rows = order.as_ref().map_or(view.rows, Vec::len);
-    let mut coder = RowCoder::new(book, true);
+    let mut coder = RowCoder::new(book, true, rows);
     let mut values = vec![0.0; BATCH_ROWS * dim];
     for from in (0..rows).step_by(BATCH_ROWS) {
         let to = rows.min(from + BATCH_ROWS);

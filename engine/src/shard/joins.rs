@@ -17,7 +17,7 @@ use crate::core::runtime;
 use crate::index::cluster::joined::{Part, Source};
 use crate::index::cluster::{Codebook, Joined};
 use crate::lsm::codebooks;
-use crate::lsm::layout::{self, FieldBook};
+use crate::lsm::coding::{self, FieldBook};
 use crate::lsm::manifest::Manifest;
 use crate::segment::Segment;
 use crate::segment::files::SegmentFiles;
@@ -317,7 +317,7 @@ fn join(field: &FieldBook, inputs: Vec<Input>) -> Result<Option<Joined>> {
     for input in inputs {
         let source = match input.source {
             Some(source) => source,
-            None => match layout::code_apart(field, &input.vectors, false)? {
+            None => match coding::code_apart(field, &input.vectors, false)? {
                 Some(codes) => Source::Own(Arc::new(codes)),
                 None => continue,
             },
@@ -328,7 +328,7 @@ fn join(field: &FieldBook, inputs: Vec<Input>) -> Result<Option<Joined>> {
     if parts.len() < 2 {
         return Ok(None);
     }
-    let coverage = layout::measure(field, &vectors, parts.iter().map(|p| p.rows).sum())?;
+    let coverage = coding::measure(field, &vectors, parts.iter().map(|p| p.rows).sum())?;
     Ok(Joined::new(field.book.clone(), &parts, coverage))
 }
 

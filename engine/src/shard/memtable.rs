@@ -14,6 +14,8 @@ use crate::core::time::Timestamp;
 
 /// Neighbouring chunks are joined up to this many rows, so that row-by-row writers do not leave a chunk a row.
 const CHUNK_ROWS: usize = 8192;
+/// … and up to this size, bytes: rows that came many at once are not worth copying again.
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// Neighbouring rows of one partition.
 #[derive(Debug)]
@@ -257,7 +259,8 @@ impl Inner {
             let rows = before.rows() + last.rows();
             let join = before.partition_id == last.partition_id
                 && rows <= CHUNK_ROWS
-                && before.rows() <= 2 * last.rows();
+                && before.rows() <= 2 * last.rows()
+                && batch_bytes(&before.batch) + batch_bytes(&last.batch) <= CHUNK_BYTES;
             if !join {
                 break;
             }

@@ -192,7 +192,7 @@ impl Shard {
             let name = format!("deletes.{version}.{:016x}", runtime::random_id());
             let file = FileMeta::of(name, &bytes);
             let path = file.in_segment(self.collection_id, slot.id);
-            self.context.files.bucket.put_fresh(&path, bytes.into()).await?;
+            self.context.files.bucket.put_fresh(&path, bytes).await?;
             let meta = SegmentMeta {
                 deletes: Some(file),
                 deleted_rows: count,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow::buffer::Buffer;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType as ArrowType, SchemaRef};
+use arrow::ipc;
 use arrow::ipc::reader::read_record_batch;
 use arrow::ipc::writer::{
     CompressionContext, DictionaryTracker, IpcDataGenerator, IpcWriteOptions,
 };
+use bytes::Bytes;
 use elanus_proto::disk;
 use prost::Message;
 
@@ -17,6 +19,11 @@ use super::ipc_check;
 use crate::core::error::{Error, Result};
 use crate::core::key::Keys;
 use crate::core::time::Timestamp;
+
+/// Where the rows of a record begin, from its start: a multiple of this, bytes.
+const ALIGNMENT: usize = 16;
+/// Records below this keep no vectors for the memtable.
+const SHARED_BYTES: usize = 64 << 10;
 
 /// A change as the log keeps it. Its timestamp is the record's key.
 #[derive(Debug)]
@@ -38,7 +45,7 @@ pub enum Change {
 }
 
 /// Bytes of a record.
-pub fn encode(change: &Change, schema_ts: Timestamp) -> Result<Vec<u8>> {
+pub fn encode(change: &Change, schema_ts: Timestamp) -> Result<Bytes> {
     match change {
         Change::Rows { batch, groups } => encode_rows(batch, groups, schema_ts),
         Change::Delete { keys, partitions } => {
@@ -51,7 +58,7 @@ pub fn encode(change: &Change, schema_ts: Timestamp) -> Result<Vec<u8>> {
                 }
             }
             let header = disk::LogRecord { schema_ts, delete: Some(message), ..Default::default() };
-            Ok(header.encode_length_delimited_to_vec())
+            Ok(header.encode_length_delimited_to_vec().into())
         }
     }
 }
@@ -60,7 +67,7 @@ fn encode_rows(
     batch: &RecordBatch,
     groups: &[(u64, usize)],
     schema_ts: Timestamp,
-) -> Result<Vec<u8>> {
+) -> Result<Bytes> {
     let options = IpcWriteOptions::default();
     let mut dictionaries = DictionaryTracker::new(false);
     let (_, encoded) = IpcDataGenerator::default().encode(
@@ -69,23 +76,80 @@ fn encode_rows(
         &options,
         &mut CompressionContext::default(),
     )?;
-    let header = disk::LogRecord {
+    let mut header = disk::LogRecord {
         schema_ts,
         groups: groups
             .iter()
             .map(|(id, rows)| disk::RowGroup { partition_id: *id, rows: *rows as u64 })
             .collect(),
         message_size_bytes: u32::try_from(encoded.ipc_message.len())
-            .map_err(|_| Error::internal("an IPC header of more than 4 GiB"))?,
+            .ok()
+            .and_then(|size| size.checked_add(2 * ALIGNMENT as u32))
+            .ok_or_else(|| Error::internal("an IPC header of more than 4 GiB"))?,
         delete: None,
     };
-    let head = header.encode_length_delimited_to_vec();
-    let size = head.len() + encoded.ipc_message.len() + encoded.arrow_data.len();
-    let mut out = Vec::with_capacity(size);
-    out.extend_from_slice(&head);
+    // The message is padded, so that the rows begin where their numbers are aligned.
+    let beyond = header.message_size_bytes as usize + delimited_len(&header);
+    header.message_size_bytes -= (beyond % ALIGNMENT) as u32;
+    let body = delimited_len(&header) + header.message_size_bytes as usize;
+    let mut out = Vec::with_capacity(body + encoded.arrow_data.len());
+    out.extend_from_slice(&header.encode_length_delimited_to_vec());
     out.extend_from_slice(&encoded.ipc_message);
+    out.resize(body, 0);
     out.extend_from_slice(&encoded.arrow_data);
-    Ok(out)
+    Ok(out.into())
+}
+
+fn delimited_len(header: &disk::LogRecord) -> usize {
+    let len = header.encoded_len();
+    prost::length_delimiter_len(len) + len
+}
+
+/// The same change, its dense vectors in the memory of its record: rows wait in the log and in the memtable for
+/// their flush, and once is enough. Of small changes a copy is kept, which costs less than to look for them.
+pub fn share_vectors(change: Change, record: &Bytes) -> Result<Change> {
+    let Change::Rows { batch, groups } = change else { return Ok(change) };
+    let dense = |at: &usize| matches!(batch.column(*at).data_type(), ArrowType::FixedSizeList(..));
+    let shared: Vec<usize> = (0..batch.num_columns()).filter(dense).collect();
+    if record.len() < SHARED_BYTES || shared.is_empty() {
+        return Ok(Change::Rows { batch, groups });
+    }
+    let (_, message, body) = parts(record)?;
+    let (message, rows) = rows_of(message)?;
+    let body = Buffer::from(record.slice_ref(body));
+    let found = read_record_batch(
+        &body,
+        rows,
+        batch.schema(),
+        &HashMap::new(),
+        Some(&shared),
+        &message.version(),
+    )?;
+    let mut columns = batch.columns().to_vec();
+    shared.iter().zip(found.columns()).for_each(|(at, column)| columns[*at] = column.clone());
+    Ok(Change::Rows { batch: RecordBatch::try_new(batch.schema(), columns)?, groups })
+}
+
+/// Header, IPC message and rows of a record.
+fn parts(record: &[u8]) -> Result<(disk::LogRecord, &[u8], &[u8])> {
+    let mut rest = record;
+    let header =
+        disk::LogRecord::decode_length_delimited(&mut rest).map_err(|e| bad(e.to_string()))?;
+    let (message, body) = rest
+        .split_at_checked(header.message_size_bytes as usize)
+        .ok_or_else(|| bad("it is cut off".into()))?;
+    Ok((header, message, body))
+}
+
+fn rows_of(message: &[u8]) -> Result<(ipc::Message<'_>, ipc::RecordBatch<'_>)> {
+    let message =
+        arrow::ipc::root_as_message(message).map_err(|e| bad(format!("its rows: {e}")))?;
+    let rows = message.header_as_record_batch().ok_or_else(|| bad("it holds no rows".into()))?;
+    Ok((message, rows))
+}
+
+fn bad(why: String) -> Error {
+    Error::corrupted("a log record", why)
 }
 
 /// Reads a record. `schema_at` gives the columns of the schema that was in force at a timestamp.
@@ -93,10 +157,7 @@ pub fn decode(
     bytes: &[u8],
     schema_at: impl Fn(Timestamp) -> Result<SchemaRef>,
 ) -> Result<(Change, Timestamp)> {
-    let bad = |why: String| Error::corrupted("a log record", why);
-    let mut rest = bytes;
-    let header =
-        disk::LogRecord::decode_length_delimited(&mut rest).map_err(|e| bad(e.to_string()))?;
+    let (header, message, body) = parts(bytes)?;
     let schema_ts = header.schema_ts;
     if let Some(delete) = header.delete {
         let keys = if delete.text_keys.is_empty() {
@@ -106,12 +167,7 @@ pub fn decode(
         };
         return Ok((Change::Delete { keys, partitions: delete.partition_ids }, schema_ts));
     }
-    let (message, body) = rest
-        .split_at_checked(header.message_size_bytes as usize)
-        .ok_or_else(|| bad("it is cut off".into()))?;
-    let message =
-        arrow::ipc::root_as_message(message).map_err(|e| bad(format!("its rows: {e}")))?;
-    let rows = message.header_as_record_batch().ok_or_else(|| bad("it holds no rows".into()))?;
+    let (message, rows) = rows_of(message)?;
     let schema = schema_at(schema_ts)?;
     ipc_check::check(&rows, &schema, body.len()).map_err(|why| bad(why.into()))?;
     let batch = read_record_batch(
@@ -204,6 +260,39 @@ mod tests {
     }
 
     #[test]
+    fn vectors_of_a_large_record_lie_in_its_memory() {
+        let schema = CollectionSchema::new(vec![
+            FieldSchema::new("id", DataType::Int64).primary(),
+            FieldSchema::new("v", DataType::FloatVector { dim: 32 }).nullable(),
+            FieldSchema::new("text", DataType::VarChar { max_length: 20 }),
+        ])
+        .to_arrow();
+        for (rows, shared) in [(3usize, false), (1_000, true), (1_001, true)] {
+            let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
+            let values = Float32Array::from_iter_values((0..rows * 32).map(|n| n as f32));
+            let field =
+                Arc::new(arrow::datatypes::Field::new("item", values.data_type().clone(), true));
+            let nulls = Some((0..rows).map(|row| row % 7 != 3).collect());
+            let vectors: ArrayRef =
+                Arc::new(FixedSizeListArray::new(field, 32, Arc::new(values), nulls));
+            let texts: ArrayRef =
+                Arc::new(StringArray::from_iter_values((0..rows).map(|n| n.to_string())));
+            let batch = RecordBatch::try_new(schema.clone(), vec![ids, vectors, texts]).unwrap();
+            let groups = vec![(7, rows)];
+            let record = encode(&Change::Rows { batch: batch.clone(), groups: groups.clone() }, 5);
+            let record = record.unwrap();
+            let (_, _, body) = parts(&record).unwrap();
+            assert_eq!((body.as_ptr() as usize - record.as_ptr() as usize) % ALIGNMENT, 0);
+            let change = share_vectors(Change::Rows { batch: batch.clone(), groups }, &record);
+            let Change::Rows { batch: same, .. } = change.unwrap() else { panic!() };
+            assert_eq!(same, batch);
+            let values = same.column(1).as_fixed_size_list().values().to_data();
+            let within = record.as_ptr_range().contains(&values.buffers()[0].as_ptr());
+            assert_eq!(within, shared, "{rows} rows");
+        }
+    }
+
+    #[test]
     fn records_whose_numbers_lie_are_refused() {
         let fields = vec![FieldSchema::new("id", DataType::Int64).primary()];
         let schema = CollectionSchema::new(fields).to_arrow();
@@ -215,7 +304,7 @@ mod tests {
         // Whatever number of it is wrong: where a buffer begins, how long it is, how many rows there are.
         for at in 0..bytes.len() - 8 {
             for lie in lies {
-                let mut bad = bytes.clone();
+                let mut bad = bytes.to_vec();
                 bad[at..at + 8].copy_from_slice(&lie.to_le_bytes());
                 refused += usize::from(decode(&bad, |_| Ok(schema.clone())).is_err());
             }

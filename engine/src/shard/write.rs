@@ -134,6 +134,7 @@ impl Shard {
             }
         }
         let record = record::encode(&change, schema_ts)?;
+        let change = record::share_vectors(change, &record)?;
         let mut record = Some(record);
         let (ts, removed) = loop {
             self.load_keys(keys).await?;

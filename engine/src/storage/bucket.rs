@@ -142,9 +142,9 @@ impl Bucket {
     }
 
     /// Writes a new file under a name that nobody else uses.
-    pub async fn put_fresh(&self, path: &str, bytes: Bytes) -> Result<()> {
+    pub async fn put_fresh(&self, path: &str, content: impl Into<PutPayload>) -> Result<()> {
         self.store
-            .put(&Path::from(path), PutPayload::from(bytes))
+            .put(&Path::from(path), content.into())
             .await
             .map_err(|e| Error::from(e).context(format!("writing {path}")))?;
         Ok(())
@@ -191,7 +191,7 @@ impl Bucket {
 
     /// A stream of a local file comes in pieces of 8 KiB, each from another thread; ranges are large.
     async fn sum_local(&self, path: &str, summer: &mut BlockSummer) -> Result<()> {
-        const PIECE_BYTES: u64 = 4 << 20;
+        const PIECE_BYTES: u64 = 1 << 20;
         let size = self.size(path).await?;
         let path = Path::from(path);
         for from in (0..size).step_by(PIECE_BYTES as usize) {

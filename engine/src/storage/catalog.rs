@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{CATALOG, Entry, Persist};
@@ -141,5 +142,5 @@ impl Catalog {
 }
 
 fn change(key: String, value: Option<Vec<u8>>) -> Entry {
-    Entry { table: CATALOG.into(), key: key.into_bytes(), value }
+    Entry { table: CATALOG.into(), key: key.into_bytes(), value: value.map(Bytes::from) }
 }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::core::error::Result;
 
 /// The table of the catalog; all others are log generations.
@@ -27,7 +29,7 @@ pub struct Entry {
     /// Key.
     pub key: Vec<u8>,
     /// Value; none: the key goes.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Bytes>,
 }
 
 /// Is handed the key and the value of one entry after another.

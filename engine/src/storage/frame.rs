@@ -1,7 +1,7 @@
 //! Small files as one checked frame: magic, length, payload, XXH3-64 of all before it.
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::core::error::{Error, Result};
 
@@ -10,6 +10,13 @@ const MAGIC: &[u8; 8] = b"ELANUS\x01\n";
 /// Checksum of a file's bytes.
 pub fn checksum(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
+}
+
+/// The checksum of bytes in pieces.
+pub fn checksum_of(pieces: &[Bytes]) -> u64 {
+    let mut sum = Xxh3::new();
+    pieces.iter().for_each(|piece| sum.update(piece));
+    sum.digest()
 }
 
 /// Wraps a payload.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::catalog::Catalog;
@@ -133,7 +134,7 @@ impl CollectionLog {
     }
 
     /// Queues a record; [`Progress::wait`] tells when it is durable. Calls must be in the order of `ts`.
-    pub fn append(&self, generation: u64, ts: Timestamp, record: Vec<u8>) -> Result<()> {
+    pub fn append(&self, generation: u64, ts: Timestamp, record: Bytes) -> Result<()> {
         let table = {
             let mut tables = self.tables.lock();
             let generation = tables.generations.get_mut(&generation);
@@ -202,7 +203,7 @@ mod tests {
     }
 
     async fn write(log: &CollectionLog, generation: u64, ts: Timestamp) {
-        log.append(generation, ts, ts.to_be_bytes().to_vec()).unwrap();
+        log.append(generation, ts, ts.to_be_bytes().to_vec().into()).unwrap();
         log.progress().wait(ts).await.unwrap();
     }
 

@@ -190,7 +190,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let db = LocalDb::open(folder.path()).unwrap();
         let name = |n: u64| -> Arc<str> { format!("log/{n}/1").into() };
-        let entry = |n| Entry { table: name(n), key: vec![1], value: Some(vec![2]) };
+        let entry = |n| Entry { table: name(n), key: vec![1], value: Some(vec![2].into()) };
         (1..=3).for_each(|n| db.open_table(&name(n)).unwrap());
         db.drop_tables(&[name(2)]).unwrap();
         db.write(vec![entry(1), entry(2), entry(3), entry(2), entry(1)], Persist::Data).unwrap();

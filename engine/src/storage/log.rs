@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -35,7 +36,7 @@ pub struct LogWriter {
 pub(super) struct Pending {
     pub table: Arc<str>,
     pub ts: Timestamp,
-    pub record: Vec<u8>,
+    pub record: Bytes,
     pub progress: Arc<Progress>,
 }
 

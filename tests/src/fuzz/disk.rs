@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, FixedSizeListArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Float32Type;
+use bytes::Bytes;
 use elanus_engine::api::{Effort, Metric};
 use elanus_engine::core::error::Result;
 use elanus_engine::core::key::Keys;
@@ -55,7 +56,7 @@ pub fn keys(data: &[u8]) {
 /// A codebook's payload.
 pub fn codebook(data: &[u8]) {
     if let Ok(book) = Codebook::decode(data, "a codebook") {
-        let coder = RowCoder::new(Arc::new(book), true);
+        let coder = RowCoder::new(Arc::new(book), true, 0);
         drop(coder);
     }
 }
@@ -111,19 +112,19 @@ fn reseal(bytes: &mut [u8]) {
 }
 
 /// A codebook, and the codes of the rows it was trained on.
-fn example() -> &'static (Arc<Codebook>, CodedRows) {
-    static EXAMPLE: OnceLock<(Arc<Codebook>, CodedRows)> = OnceLock::new();
+fn example() -> &'static (Arc<Codebook>, Arc<CodedRows>) {
+    static EXAMPLE: OnceLock<(Arc<Codebook>, Arc<CodedRows>)> = OnceLock::new();
     EXAMPLE.get_or_init(|| {
         let mut rng = StdRng::seed_from_u64(1);
         let vectors: Vec<f32> = (0..ROWS * DIM).map(|_| rng.random_range(-1.0..1.0)).collect();
         let order = Order { version: 3, dim: DIM, space: Space::Raw, rows: ROWS };
-        let book = Arc::new(train(order, &vectors).expect("a codebook"));
+        let book = Arc::new(train(order, vectors.clone()).expect("a codebook"));
         let mut lists = elanus_engine::index::cluster::train::assign(&book, &vectors);
         lists.sort_unstable();
-        let mut coder = RowCoder::new(book.clone(), false);
+        let mut coder = RowCoder::new(book.clone(), false, 0);
         coder.push(&vectors, &lists);
         let (codes, _) = coder.finish(None).expect("codes of small values");
-        (book, codes)
+        (book, Arc::new(codes))
     })
 }
 
@@ -146,11 +147,11 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .map(|index| payload(&index.encode()))
             .collect(),
         "codebook" => vec![example().0.encode()],
-        "vector_index" => vec![example().1.encode(example().0.version)],
+        "vector_index" => vec![example().1.encode(example().0.version).concat()],
         "log_record" => {
             let delete = Change::Delete { keys: texts, partitions: vec![1, 2] };
             let delete = record::encode(&delete, 5);
-            [example_rows(), delete].into_iter().filter_map(Result::ok).collect()
+            [example_rows(), delete].into_iter().flatten().map(|record| record.to_vec()).collect()
         }
         _ => Vec::new(),
     }
@@ -160,7 +161,7 @@ fn payload(framed: &[u8]) -> Vec<u8> {
     frame::open(&framed.to_vec().into(), "a seed").map(|p| p.to_vec()).unwrap_or_default()
 }
 
-fn example_rows() -> Result<Vec<u8>> {
+fn example_rows() -> Result<Bytes> {
     let vectors = [Some(vec![Some(1.0), Some(2.0)]), Some(vec![Some(3.0), Some(4.0)])];
     let vectors = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(vectors, 2);
     let columns: Vec<ArrayRef> = vec![

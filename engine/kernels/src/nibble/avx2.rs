@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{BLOCK_ROWS, NibbleRows, NibbleTables};
 
-/// Nibbles whose entries cannot overflow 16 bits: 255 * 256 < 65,536.
+/// Nibbles whose entries cannot overflow 16 bits: 63 * 256 < 65,536.
 const CHUNK: usize = 256;
 
 /// Sums of 16 rows: the two lanes of sums of even rows (with 256 times the odd) and of odd rows,
@@ -34,18 +34,23 @@ unsafe fn chunk(codes: *const u8, tables: *const u8, nibbles: usize) -> [__m256i
     let [mut both_l, mut odd_l, mut both_h, mut odd_h] = [_mm256_setzero_si256(); 4];
     let mut at = 0;
     while at < 16 * nibbles {
-        // SAFETY: at + 32 <= 16 * nibbles.
-        let (code, table) = unsafe {
-            (_mm256_loadu_si256(codes.add(at).cast()), _mm256_loadu_si256(tables.add(at).cast()))
-        };
-        let l = _mm256_shuffle_epi8(table, _mm256_and_si256(code, low));
-        let h = _mm256_and_si256(_mm256_srli_epi16::<4>(code), low);
-        let h = _mm256_shuffle_epi8(table, h);
+        // Two steps a turn, whose entries add up within a byte.
+        let [mut l, mut h] = [_mm256_setzero_si256(); 2];
+        for part in [at, at + 32] {
+            // SAFETY: nibbles is a multiple of 4, so that at + 64 <= 16 * nibbles.
+            let (code, table) = unsafe {
+                let (codes, tables) = (codes.add(part).cast(), tables.add(part).cast());
+                (_mm256_loadu_si256(codes), _mm256_loadu_si256(tables))
+            };
+            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(code), low);
+            l = _mm256_add_epi8(l, _mm256_shuffle_epi8(table, _mm256_and_si256(code, low)));
+            h = _mm256_add_epi8(h, _mm256_shuffle_epi8(table, high));
+        }
         both_l = _mm256_add_epi16(both_l, l);
         odd_l = _mm256_add_epi16(odd_l, _mm256_srli_epi16::<8>(l));
         both_h = _mm256_add_epi16(both_h, h);
         odd_h = _mm256_add_epi16(odd_h, _mm256_srli_epi16::<8>(h));
-        at += 32;
+        at += 64;
     }
     [in_order(both_l, odd_l), in_order(both_h, odd_h)]
 }

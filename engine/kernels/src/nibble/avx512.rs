@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{BLOCK_ROWS, NibbleRows, NibbleTables};
 
-/// Nibbles whose entries cannot overflow 16 bits: 255 * 256 < 65,536.
+/// Nibbles whose entries cannot overflow 16 bits: 63 * 256 < 65,536.
 const CHUNK: usize = 256;
 
 /// Where the sum of each row lies after the lanes are added: even rows of the low halves, even rows
@@ -26,20 +26,25 @@ fn fold(a: __m512i, b: __m512i) -> __m512i {
     _mm512_add_epi16(_mm512_shuffle_i64x2::<0x44>(a, b), _mm512_shuffle_i64x2::<0xee>(a, b))
 }
 
-/// Four nibbles, added to the sums of low halves, their odd rows, high halves and their odd rows.
+/// Entries of four nibbles: those of the low halves and those of the high ones.
 ///
 /// # Safety
 /// `codes` and `tables` must be readable for 64 bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,popcnt")]
-unsafe fn step(sums: [__m512i; 4], codes: *const u8, tables: *const u8) -> [__m512i; 4] {
+unsafe fn entries(codes: *const u8, tables: *const u8) -> [__m512i; 2] {
     let low = _mm512_set1_epi8(15);
     // SAFETY: as the caller promises; the loads need no alignment.
     let (code, table) =
         unsafe { (_mm512_loadu_si512(codes.cast()), _mm512_loadu_si512(tables.cast())) };
-    let l = _mm512_shuffle_epi8(table, _mm512_and_si512(code, low));
-    let h = _mm512_and_si512(_mm512_srli_epi16::<4>(code), low);
-    let h = _mm512_shuffle_epi8(table, h);
+    let high = _mm512_and_si512(_mm512_srli_epi16::<4>(code), low);
+    [_mm512_shuffle_epi8(table, _mm512_and_si512(code, low)), _mm512_shuffle_epi8(table, high)]
+}
+
+/// Adds bytes to the sums of low halves, their odd rows, high halves and their odd rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,popcnt")]
+fn widen(sums: [__m512i; 4], [l, h]: [__m512i; 2]) -> [__m512i; 4] {
     [
         _mm512_add_epi16(sums[0], l),
         _mm512_add_epi16(sums[1], _mm512_srli_epi16::<8>(l)),
@@ -59,18 +64,21 @@ unsafe fn chunk(codes: *const u8, tables: *const u8, nibbles: usize, order: __m5
     // row alone, and what it has is taken off the first at the end.
     let mut sums = [_mm512_setzero_si512(); 4];
     let (mut at, end) = (0, 16 * nibbles);
-    // Four steps a turn: with so few turns their number is foreseen, a wrong guess at the end of
-    // each block costs a tenth.
+    // Four steps a turn, whose entries add up within a byte; and with so few turns their number is
+    // foreseen, a wrong guess at the end of each block costs a tenth.
     while at + 256 <= end {
+        let [mut l, mut h] = [_mm512_setzero_si512(); 2];
         for part in 0..4 {
             // SAFETY: at + 256 <= 16 * nibbles.
-            sums = unsafe { step(sums, codes.add(at + 64 * part), tables.add(at + 64 * part)) };
+            let found = unsafe { entries(codes.add(at + 64 * part), tables.add(at + 64 * part)) };
+            (l, h) = (_mm512_add_epi8(l, found[0]), _mm512_add_epi8(h, found[1]));
         }
+        sums = widen(sums, [l, h]);
         at += 256;
     }
     while at < end {
         // SAFETY: at + 64 <= 16 * nibbles.
-        sums = unsafe { step(sums, codes.add(at), tables.add(at)) };
+        sums = widen(sums, unsafe { entries(codes.add(at), tables.add(at)) });
         at += 64;
     }
     let [both_l, odd_l, both_h, odd_h] = sums;

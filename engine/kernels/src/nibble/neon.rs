@@ -4,7 +4,7 @@ use std::arch::aarch64::*;
 
 use super::{BLOCK_ROWS, NibbleRows, NibbleTables};
 
-/// Nibbles whose entries cannot overflow 16 bits: 255 * 256 < 65,536.
+/// Nibbles whose entries cannot overflow 16 bits: 63 * 256 < 65,536.
 const CHUNK: usize = 256;
 
 /// Sums of up to CHUNK nibbles, a 16-bit value a row.

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{bits_of, levels, seed, wild};
-use crate::{BLOCK_ROWS, Kernels, Level, NibbleRows, NibbleTables};
+use crate::{BLOCK_ROWS, Kernels, Level, MOST_ENTRY, NibbleRows, NibbleTables};
 
 /// Numbers of nibbles around everything that is done in steps.
 fn sizes() -> impl Iterator<Item = usize> {
@@ -18,7 +18,7 @@ fn sums_are_exact_and_blocks_without_rows_are_left_alone() {
         for blocks in [0, 1, 2, 5] {
             // The largest sums there are, and any.
             let full = rng.random_bool(0.3);
-            let mut byte = || if full { 255 } else { rng.random::<u8>() };
+            let mut byte = || if full { MOST_ENTRY } else { rng.random_range(0..=MOST_ENTRY) };
             let tables: Vec<u8> = (0..nibbles * 16).map(|_| byte()).collect();
             let codes: Vec<u8> = (0..blocks * nibbles * 16).map(|_| rng.random()).collect();
             let (add, mul) = (vec![0.0; blocks * 32], vec![1.0; blocks * 32]);
@@ -26,7 +26,7 @@ fn sums_are_exact_and_blocks_without_rows_are_left_alone() {
             let tables = NibbleTables { tables: &tables, unit: 1.0, offset: 0.0 };
             let asked: Vec<u32> =
                 (0..blocks).map(|b| if b == 1 { 0 } else { rng.random() }).collect();
-            let limit = nibbles as f32 * 127.0;
+            let limit = nibbles as f32 * 0.5 * f32::from(MOST_ENTRY);
             for k in levels() {
                 let at = format!("seed {} level {} {nibbles} x {blocks}", seed(), k.level());
                 let (mut masks, mut out) = (asked.clone(), vec![-7.0; blocks * 32]);
@@ -60,7 +60,7 @@ fn estimates_have_the_same_bits_on_every_level() {
     let mut rng = StdRng::seed_from_u64(seed());
     for turn in 0..400 {
         let (nibbles, blocks) = (4 * rng.random_range(0..70), rng.random_range(1..4usize));
-        let tables: Vec<u8> = (0..nibbles * 16).map(|_| rng.random()).collect();
+        let tables: Vec<u8> = (0..nibbles * 16).map(|_| rng.random_range(0..=MOST_ENTRY)).collect();
         let codes: Vec<u8> = (0..blocks * nibbles * 16).map(|_| rng.random()).collect();
         let mut floats = || (0..blocks * 32).map(|_| wild(&mut rng, turn)).collect::<Vec<f32>>();
         let (add, mul, scale) = (floats(), floats(), floats());
@@ -124,7 +124,7 @@ fn tables_say_what_they_should() {
         }
         let mut entries = vec![0; signs.len()];
         let (unit, offset) = k.quantize_tables(&signs, &mut entries);
-        assert_eq!(entries.iter().max(), Some(&255), "level {}", k.level());
+        assert_eq!(entries.iter().max(), Some(&MOST_ENTRY), "level {}", k.level());
         // Any code's sum is right but for half a unit a nibble.
         for code in 0..16 {
             let exact: f32 = (0..16).map(|m| signs[16 * m + code]).sum();

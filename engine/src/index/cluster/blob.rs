@@ -1,8 +1,9 @@
 //! The codes of a segment as bytes: a header, then sections, each with its own checksum, so that one can be
 //! read and checked without the others.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::codebook::Codebook;
@@ -17,18 +18,27 @@ const FORMAT: u64 = 1;
 const MAGIC: u64 = u64::from_le_bytes(*b"ELANUSVX");
 const SECTIONS: usize = 11;
 
+/// An array of some codes, as bytes that keep the codes alive.
+struct Codes(Arc<CodedRows>, fn(&CodedRows) -> &[u8]);
+
+impl AsRef<[u8]> for Codes {
+    fn as_ref(&self) -> &[u8] {
+        self.1(&self.0)
+    }
+}
+
 impl CodedRows {
-    /// The bytes of the file.
-    pub fn encode(&self, codebook_version: u64) -> Vec<u8> {
+    /// The bytes of the file in pieces, of which the large ones are the codes themselves.
+    pub fn encode(self: &Arc<Self>, codebook_version: u64) -> Vec<Bytes> {
         let floats = |values: &[f32]| bytes_of(values.iter().map(|v| v.to_le_bytes()));
         let words = |values: &[u32]| bytes_of(values.iter().map(|v| v.to_le_bytes()));
-        let sections: [Cow<'_, [u8]>; SECTIONS] = [
+        let sections: [Bytes; SECTIONS] = [
             words(&self.starts),
             floats(&self.spread),
-            Cow::Borrowed(&*self.nibbles),
+            Bytes::from_owner(Codes(self.clone(), |codes| &codes.nibbles)),
             floats(&self.coarse.add),
             floats(&self.coarse.mul),
-            Cow::Borrowed(&*self.bytes),
+            Bytes::from_owner(Codes(self.clone(), |codes| &codes.bytes)),
             floats(&self.fine.add),
             floats(&self.fine.mul),
             floats(&self.lengths),
@@ -46,10 +56,7 @@ impl CodedRows {
         }
         let sum = xxh3_64(&head.0);
         head.u64(sum);
-        let mut out = head.0;
-        out.reserve_exact(sections.iter().map(|s| s.len()).sum());
-        sections.iter().for_each(|s| out.extend_from_slice(s));
-        out
+        std::iter::once(head.0.into()).chain(sections).collect()
     }
 
     /// Reads [`Self::encode`]'s bytes of a unit of at most `unit_rows` rows and checks them against the
@@ -132,8 +139,8 @@ impl CodedRows {
     }
 }
 
-fn bytes_of(values: impl Iterator<Item = [u8; 4]>) -> Cow<'static, [u8]> {
-    Cow::Owned(values.collect::<Vec<_>>().into_flattened())
+fn bytes_of(values: impl Iterator<Item = [u8; 4]>) -> Bytes {
+    values.collect::<Vec<_>>().into_flattened().into()
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

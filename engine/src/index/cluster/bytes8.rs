@@ -56,6 +56,14 @@ impl ByteRows {
             .collect();
         Self { codes, scales, stride }
     }
+
+    /// Every so-many-th row.
+    pub fn every(&self, step: usize) -> Self {
+        let (step, stride) = (step.max(1), self.stride.max(1));
+        let rows = self.codes.chunks_exact(stride).step_by(step);
+        let scales = self.scales.iter().step_by(step).copied().collect();
+        Self { codes: rows.flatten().copied().collect(), scales, stride: self.stride }
+    }
 }
 
 #[cfg(test)]

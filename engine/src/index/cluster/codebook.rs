@@ -112,7 +112,7 @@ impl Codebook {
             trained_rows: parts.trained_rows,
             mean_error: parts.mean_error,
             mean: parts.mean,
-            packed: kmeans::pack(&parts.centroids, width),
+            packed: kmeans::pack(parts.centroids.chunks_exact(width), width),
             rotation: rotation_of(parts.dim, parts.version),
             centroids: parts.centroids,
             fine: parts.fine,

@@ -6,36 +6,18 @@
 //! counted as shares of the rows (the *depth* of a search): the tenth of 100,000 rows lies about as deep as
 //! the thousandth of 10 million, and as the tenth of those 1,000 of 10,000 rows that a filter lets through.
 
+use super::outlook::{Difficulty, Outlook};
+
 /// Neighbours whose places are kept apart.
 pub const RANKS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 /// Recalls whose quantiles are kept.
 pub const RECALLS: [f32; 12] =
     [0.5, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999];
 
-/// Kinds of queries that are kept apart.
-const KINDS: usize = 4;
-/// Lists by whose distances a query's kind is told: the nearest and this one.
-pub const FAR_LIST: usize = 16;
 /// Queries farther off than this share of the stand-ins are unlike them.
 const USUAL: f32 = 0.95;
-
-/// What the order of lists says of a query before any is scanned.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Outlook {
-    /// Distance of the nearest list.
-    pub nearest: f32,
-    /// How much farther list [`FAR_LIST`] is, as a share: a small one means that many lists look alike, and
-    /// the neighbours may be in any of them.
-    pub contrast: f32,
-}
-
-impl Outlook {
-    /// From distances of lists in order, at least one.
-    pub fn of(nearest: f32, far: f32) -> Self {
-        let contrast = (far - nearest) / nearest.max(f32::MIN_POSITIVE);
-        Self { nearest, contrast: if contrast.is_finite() { contrast.max(0.0) } else { 0.0 } }
-    }
-}
+/// Neighbours by which it is told how hard a stand-in is.
+const NEAR: usize = 16;
 
 /// A stand-in for a query: what its lists look like, and the place of the list of each neighbour.
 #[derive(Debug, Clone)]
@@ -46,106 +28,108 @@ pub struct Probe {
     pub places: Vec<u32>,
 }
 
-/// Places by kind of query, depth and recall.
+/// Places by depth and recall.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Coverage {
     /// Rows among which neighbours were counted.
     rows: f32,
     /// Distance of the nearest list that few stand-ins exceed.
     usual: f32,
-    /// Middle contrast of each kind, falling.
-    contrasts: Vec<f32>,
-    /// `[kinds, ranks, recalls]`: lists to look at; the first kind is all together.
-    lists: Vec<f32>,
+    difficulty: Difficulty,
+    /// `[ranks, recalls]`: lists to look at for any query.
+    any: Vec<f32>,
+    /// The same for a query of middle difficulty.
+    middle: Vec<f32>,
 }
 
 const TABLE: usize = RANKS.len() * RECALLS.len();
+/// Kinds of queries of the form before, which had tables by contrast behind the one for any query.
+const KINDS: usize = 4;
 
 impl Coverage {
     /// From stand-ins whose neighbours were looked for among `rows` rows.
     pub fn of(rows: usize, mut probes: Vec<Probe>) -> Self {
-        let mut lists = table(&probes);
-        probes.sort_by(|a, b| b.outlook.contrast.total_cmp(&a.outlook.contrast));
-        let mut contrasts = Vec::new();
-        let size = probes.len().div_ceil(KINDS).max(1);
-        for kind in 0..KINDS {
-            let from = (kind * size).min(probes.len());
-            let part = &probes[from..probes.len().min(from + size)];
-            let middle = part.get(part.len() / 2).map(|p| p.outlook.contrast);
-            contrasts.push(middle.or(contrasts.last().copied()).unwrap_or(0.0));
-            lists.extend(table(if part.is_empty() { &probes } else { part }));
-        }
+        let needed = |p: &Probe| {
+            let near = p.places.iter().take(NEAR).map(|place| (*place as f32 + 1.0).ln());
+            let count = p.places.len().min(NEAR).max(1);
+            (p.outlook, near.sum::<f32>() / count as f32)
+        };
+        let difficulty = Difficulty::learn(&probes.iter().map(needed).collect::<Vec<_>>());
+        let any = table(&probes, |_| 1.0);
+        let middle = table(&probes, |probe| difficulty.factor(&probe.outlook));
         probes.sort_by(|a, b| a.outlook.nearest.total_cmp(&b.outlook.nearest));
         let at = (USUAL * probes.len() as f32) as usize;
         let usual = probes.get(at).map_or(f32::MAX, |p| p.outlook.nearest);
-        Self { rows: rows as f32, usual, contrasts, lists }
+        Self { rows: rows as f32, usual, difficulty, any, middle }
     }
 
-    /// Reads [`Self::values`]; none if they are not what that gives.
+    /// Reads [`Self::values`]; none if they are not what that gives. Those of the form before say nothing of
+    /// how hard a query is.
     pub fn from_values(values: &[f32]) -> Option<Self> {
         let ([rows, usual], rest) = values.split_first_chunk::<2>()?;
-        let (contrasts, lists) = rest.split_at_checked(KINDS)?;
-        let sound = lists.len() == (KINDS + 1) * TABLE
+        let (difficulty, any, middle) = if rest.len() == KINDS + (KINDS + 1) * TABLE {
+            let any = &rest[KINDS..KINDS + TABLE];
+            (Difficulty::default(), any, any)
+        } else {
+            let (difficulty, tables) = rest.split_first_chunk()?;
+            let (any, middle) = tables.split_at_checked(TABLE)?;
+            (Difficulty::from_values(difficulty), any, middle)
+        };
+        let sound = middle.len() == TABLE
             && values.iter().all(|v| v.is_finite())
-            && lists.iter().all(|l| *l >= 1.0)
+            && any.iter().all(|lists| *lists >= 1.0)
+            && middle.iter().all(|lists| *lists > 0.0)
             && *rows >= 1.0;
-        let (contrasts, lists) = (contrasts.to_vec(), lists.to_vec());
-        sound.then_some(Self { rows: *rows, usual: *usual, contrasts, lists })
+        let (any, middle) = (any.to_vec(), middle.to_vec());
+        sound.then_some(Self { rows: *rows, usual: *usual, difficulty, any, middle })
     }
 
     /// The numbers, for the file.
     pub fn values(&self) -> Vec<f32> {
-        let head = [self.rows, self.usual];
-        head.iter().chain(&self.contrasts).chain(&self.lists).copied().collect()
+        let head = [self.rows, self.usual].into_iter().chain(self.difficulty.values());
+        head.chain(self.any.iter().chain(&self.middle).copied()).collect()
     }
 
     /// Lists to look at so that of the rows down to `depth` (a share of all rows) the share `recall` is found,
     /// for any query.
     pub fn lists(&self, depth: f32, recall: f32) -> f32 {
-        self.of_kind(0, depth, recall)
+        self.of_table(&self.any, depth, recall).max(1.0)
     }
 
     /// The same for a query with that outlook. One that lies farther off than the stand-ins did is unlike
     /// the rows, and its neighbours are scattered more.
-    pub fn lists_for(&self, outlook: Outlook, depth: f32, recall: f32) -> f32 {
-        let to = self.contrasts.iter().position(|c| *c <= outlook.contrast).unwrap_or(KINDS - 1);
-        let from = to.saturating_sub(1);
-        let (high, low) = (self.contrasts[from], self.contrasts[to]);
-        let share = if high > low {
-            ((high - outlook.contrast) / (high - low)).clamp(0.0, 1.0)
-        } else {
-            1.0
-        };
-        let kind = |kind: usize| self.of_kind(kind + 1, depth, recall).ln();
-        let lists = (kind(from) + share * (kind(to) - kind(from))).exp();
+    pub fn lists_for(&self, outlook: &Outlook, depth: f32, recall: f32) -> f32 {
+        let lists = self.of_table(&self.middle, depth, recall) * self.difficulty.factor(outlook);
         let unlike = (outlook.nearest / self.usual.max(f32::MIN_POSITIVE)).clamp(1.0, 1.6);
-        lists * unlike * unlike
+        (lists * unlike * unlike).max(1.0)
     }
 
-    fn of_kind(&self, kind: usize, depth: f32, recall: f32) -> f32 {
+    fn of_table(&self, table: &[f32], depth: f32, recall: f32) -> f32 {
         let rank = (depth * self.rows).max(0.25).log2();
         let steps = RANKS.len() - 1;
         // Below the first and beyond the last rank the line of the outermost two goes on.
         let from = (rank.floor().max(0.0) as usize).min(steps - 1);
-        let table = &self.lists[kind * TABLE..(kind + 1) * TABLE];
         let (low, high) = (at(table, from, recall).ln(), at(table, from + 1, recall).ln());
-        (low + (rank - from as f32) * (high - low)).exp().max(1.0)
+        (low + (rank - from as f32) * (high - low)).exp()
     }
 }
 
-/// Lists by rank and recall of some stand-ins.
-fn table(probes: &[Probe]) -> Vec<f32> {
-    let mut seen: Vec<u32> = Vec::new();
+/// Lists by rank and recall of some stand-ins, each taken as one that needs `factor` times fewer.
+fn table(probes: &[Probe], factor: impl Fn(&Probe) -> f32) -> Vec<f32> {
+    let factors: Vec<f32> = probes.iter().map(factor).collect();
+    let mut seen: Vec<f32> = Vec::new();
     let mut lists = vec![0.0f32; TABLE];
     for (rank, until) in RANKS.iter().enumerate() {
         let from = if rank == 0 { 0 } else { RANKS[rank - 1] };
-        let new = probes.iter().flat_map(|p| p.places.iter().take(*until).skip(from));
-        seen.extend(new);
-        seen.sort_unstable();
+        for (probe, factor) in probes.iter().zip(&factors) {
+            let new = probe.places.iter().take(*until).skip(from);
+            seen.extend(new.map(|place| (*place as f32 + 1.0) / factor));
+        }
+        seen.sort_unstable_by(f32::total_cmp);
         for (at, recall) in RECALLS.iter().enumerate() {
             let place = (recall * seen.len() as f32) as usize;
-            let found = seen.get(place.min(seen.len().saturating_sub(1))).copied();
-            let mut needed = found.map_or(1.0, |p| (p + 1) as f32);
+            let mut needed =
+                seen.get(place.min(seen.len().saturating_sub(1))).copied().unwrap_or(1.0);
             // Few counts may stumble; more depth or recall never takes fewer lists.
             if at > 0 {
                 needed = needed.max(lists[rank * RECALLS.len() + at - 1]);
@@ -174,9 +158,14 @@ fn at(table: &[f32], rank: usize, recall: f32) -> f32 {
 mod tests {
     use super::*;
 
+    /// The nearest list, and one beyond which all are as far.
+    fn outlook(nearest: f32, far: f32) -> Outlook {
+        Outlook::of(100, |at| nearest + (far - nearest) * (at as f32 / 64.0).min(1.0))
+    }
+
     fn coverage() -> Coverage {
         let probe = |i: u32| Probe {
-            outlook: Outlook::of(1.0 + (i % 7) as f32 / 7.0, 2.5 + (i % 5) as f32),
+            outlook: outlook(1.0 + (i % 7) as f32 / 7.0, 2.5 + (i % 5) as f32),
             places: (0..256).map(|rank| i * i / 900 + rank * (5 - i % 5) / 9).collect(),
         };
         Coverage::of(10_000, (0..400).map(probe).collect())
@@ -198,9 +187,20 @@ mod tests {
     }
 
     #[test]
+    fn the_form_before_is_read_and_tells_queries_no_longer_apart() {
+        let coverage = coverage();
+        let mut old = vec![coverage.rows, coverage.usual];
+        old.extend([4.0, 3.0, 2.0, 1.0]);
+        (0..=KINDS).for_each(|_| old.extend(&coverage.any));
+        let read = Coverage::from_values(&old).unwrap();
+        assert_eq!(read.lists(0.001, 0.9), coverage.lists(0.001, 0.9));
+        assert_eq!(read.lists_for(&outlook(1.0, 1.1), 0.001, 0.9), read.lists(0.001, 0.9));
+    }
+
+    #[test]
     fn queries_that_see_no_contrast_or_lie_far_off_look_at_more_lists() {
         let coverage = coverage();
-        let lists = |nearest, far| coverage.lists_for(Outlook::of(nearest, far), 0.01, 0.95);
+        let lists = |nearest, far| coverage.lists_for(&outlook(nearest, far), 0.01, 0.95);
         assert!(lists(1.0, 1.1) >= lists(1.0, 9.0));
         assert!(lists(9.0, 9.9) > lists(1.0, 1.1));
         assert!(lists(f32::INFINITY, 1.0).is_finite() && lists(0.0, 0.0) >= 1.0);

@@ -68,7 +68,7 @@ impl Joined {
             starts.push(last.checked_add(u32::try_from(part.rows).ok()?)?);
         }
         let total = *starts.last()?;
-        let mut coder = RowCoder::new(book.clone(), false);
+        let mut coder = RowCoder::new(book.clone(), false, total as usize);
         let mut order = Vec::with_capacity(total as usize);
         let mut places = vec![NO_PLACE; total as usize];
         for list in 0..book.lists() {

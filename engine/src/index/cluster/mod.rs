@@ -14,6 +14,7 @@ pub mod joined;
 pub mod kmeans;
 mod likely;
 mod narrow;
+pub mod outlook;
 mod overview;
 mod query;
 pub mod rotation;

@@ -29,7 +29,7 @@ impl<'a> Target<'a> {
         if self.rows.is_flat() || !pays {
             return None;
         }
-        let mut coder = RowCoder::new(book.clone(), false);
+        let mut coder = RowCoder::new(book.clone(), false, self.count);
         let (mut order, mut places) = (Vec::with_capacity(self.count), Vec::new());
         for list in 0..book.lists() {
             let (from, to) = self.rows.list(list);

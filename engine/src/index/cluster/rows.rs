@@ -141,16 +141,16 @@ pub struct RowCoder {
 }
 
 impl RowCoder {
-    /// For a unit in lists, or a flat one.
-    pub fn new(book: Arc<Codebook>, flat: bool) -> Self {
-        Self {
-            book,
-            flat,
-            out: CodedRows::default(),
-            list_of: Vec::new(),
-            residuals: Vec::new(),
-            sound: true,
-        }
+    /// For a unit in lists, or a flat one, of about so many rows.
+    pub fn new(book: Arc<Codebook>, flat: bool, rows: usize) -> Self {
+        let nibbles = if flat { &book.flat } else { &book.fine }.coder.nibbles();
+        let out = CodedRows {
+            nibbles: AlignedBytes::with_capacity(rows.div_ceil(BLOCK_ROWS) * nibbles * 16),
+            bytes: AlignedBytes::with_capacity(rows * book.width),
+            ..Default::default()
+        };
+        let (list_of, residuals) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        Self { book, flat, out, list_of, residuals, sound: true }
     }
 
     fn codes(&self) -> &Codes {

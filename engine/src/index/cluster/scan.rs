@@ -156,10 +156,12 @@ fn scan(
     let slack = tables.slack(sigmas, (farthest - s.ready.query.shift).max(0.0));
     let tables =
         NibbleTables { tables: &tables.entries, unit: tables.unit, offset: tables.offset + slack };
-    s.bounds.resize(places.len(), 0.0);
+    if s.bounds.len() < places.len() {
+        s.bounds.resize(places.len(), 0.0);
+    }
+    let bounds = &mut s.bounds[..places.len()];
     touched.coarse_rows += (place.to - place.from) as u64;
-    let found =
-        Kernels::best().scan_nibbles(&rows, &tables, base, limit, &mut s.masks, &mut s.bounds);
+    let found = Kernels::best().scan_nibbles(&rows, &tables, base, limit, &mut s.masks, bounds);
     if found == 0 {
         return;
     }

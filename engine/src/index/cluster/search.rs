@@ -13,12 +13,14 @@
 //! one. Filters and deletes are masks; a list without allowed rows is not looked at, and the search goes on
 //! until it has as many rows as were asked for, or all.
 
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use elanus_kernels::Kernels;
 
 use super::codebook::Codebook;
-use super::coverage::{Coverage, FAR_LIST, Outlook};
+use super::coverage::Coverage;
+use super::outlook::{FEW_LISTS, Outlook, looked_at};
 use super::overview::Overview;
 use super::query::Ready;
 use super::scratch::{Pick, Scratch};
@@ -54,8 +56,6 @@ const FIRST_ROWS: usize = 128;
 const STEP: usize = 8;
 /// Below this many allowed rows all are compared by their bytes.
 const FEW_ROWS: usize = 256;
-/// Most searches look at no more lists than these.
-const USUAL_PROBES: usize = 64;
 
 /// A search over units of one codebook.
 #[derive(Debug)]
@@ -147,7 +147,8 @@ impl<'a> ClusterSearch<'a> {
         if scratch.best.iter().any(|b| !b.0.distance.is_finite()) {
             return None;
         }
-        let best = std::mem::take(&mut scratch.best).into_sorted_vec();
+        let empty = BinaryHeap::with_capacity(self.keep + 1);
+        let best = std::mem::replace(&mut scratch.best, empty).into_sorted_vec();
         Some((best.into_iter().map(|b| b.0).collect(), touched))
     }
 
@@ -245,20 +246,18 @@ impl<'a> ClusterSearch<'a> {
         ranks.set(|out| seen.ranks(scores, squared, out));
         let name = |at: usize| seen.lists[at];
         let own = self.listed.iter().all(|t| matches!(t.lens, super::view::Lens::Own(_)));
-        let wanted = match own && seen.len() > FAR_LIST {
+        let wanted = match own && seen.len() > FEW_LISTS {
             true => {
-                // More than an eighth of few lists would be the work of sorting all of them.
-                let usual = USUAL_PROBES.min(seen.len() / 8).max(FAR_LIST + 1);
-                ranks.lowest(usual, name, lists);
+                ranks.lowest(looked_at(self.book.lists()), name, lists);
                 lists.sort_unstable();
-                let outlook = Outlook::of(lists[0].rank(), lists[FAR_LIST].rank());
-                self.lists_wanted(|coverage| coverage.lists_for(outlook, self.depth, self.recall))
+                let outlook = Outlook::of(lists.len(), |at| lists[at].rank());
+                self.lists_wanted(|coverage| coverage.lists_for(&outlook, self.depth, self.recall))
             }
             false => self.lists_wanted(|coverage| coverage.lists(self.depth, self.recall)),
         };
         let margin = if own || self.same_length { MARGIN } else { FOREIGN_MARGIN };
         let probes = ((wanted * margin).ceil() as usize).min(seen.len());
-        if own && seen.len() > FAR_LIST && probes <= lists.len() {
+        if own && seen.len() > FEW_LISTS && probes <= lists.len() {
             lists.truncate(probes);
         } else {
             ranks.lowest(probes, name, lists);

@@ -113,16 +113,21 @@ impl<'a> Target<'a> {
 
     /// The allowed places of the blocks that hold `[from, to)`, one mask a block.
     pub(super) fn masks(&self, from: usize, to: usize, out: &mut Vec<u32>) {
+        let blocks = from / BLOCK_ROWS..to.div_ceil(BLOCK_ROWS);
         out.clear();
-        for block in from / BLOCK_ROWS..to.div_ceil(BLOCK_ROWS) {
-            let all = match &self.allowed {
-                None => u32::MAX,
-                Some(words) => {
-                    let word = words.get(block / 2).copied().unwrap_or(0);
-                    (word >> (block % 2 * 32)) as u32
-                }
-            };
-            out.push(all & window32(block * BLOCK_ROWS, from, to));
+        match &self.allowed {
+            None => out.resize(blocks.len(), u32::MAX),
+            Some(words) => out.extend(blocks.clone().map(|block| {
+                let word = words.get(block / 2).copied().unwrap_or(0);
+                (word >> (block % 2 * 32)) as u32
+            })),
+        }
+        // Only the outer blocks hold places of others.
+        if let Some(first) = out.first_mut() {
+            *first &= window32(blocks.start * BLOCK_ROWS, from, to);
+        }
+        if let Some(last) = out.last_mut() {
+            *last &= window32((blocks.end - 1) * BLOCK_ROWS, from, to);
         }
     }
 

@@ -41,7 +41,7 @@ fn data(n: usize, dim: usize, seed: u64) -> Vec<f32> {
 pub fn book(dim: usize) -> Arc<Codebook> {
     let rows = data(3_000, dim, 1);
     let order = Order { version: 1, dim, space: Space::Raw, rows: 3_000 };
-    Arc::new(train(order, &rows).unwrap())
+    Arc::new(train(order, rows).unwrap())
 }
 
 /// Rows coded in list order, with the order of the rows they came from.
@@ -54,7 +54,7 @@ fn coded(book: &Arc<Codebook>, rows: &[f32]) -> (CodedRows, Vec<u32>) {
         .flat_map(|row| rows[*row as usize * book.dim..][..book.dim].iter().copied())
         .collect();
     let sorted_lists: Vec<u32> = order.iter().map(|row| lists[*row as usize]).collect();
-    let mut coder = RowCoder::new(book.clone(), false);
+    let mut coder = RowCoder::new(book.clone(), false, 0);
     for (rows, lists) in sorted.chunks(1_024 * book.dim).zip(sorted_lists.chunks(1_024)) {
         coder.push(rows, lists);
     }
@@ -90,7 +90,7 @@ fn every_metric_in_every_space_finds_its_neighbours() {
         let queries = data(60, dim, 9);
         for space in [Space::Raw, Space::Unit] {
             let order = Order { version: 3, dim, space, rows: n };
-            let book = Arc::new(train(order, &rows).unwrap());
+            let book = Arc::new(train(order, rows.clone()).unwrap());
             let (coded, _) = coded(&book, &rows);
             for metric in [Metric::L2, Metric::Cosine, Metric::Ip] {
                 for share in [1, 3, 40] {
@@ -130,9 +130,9 @@ fn a_codebook_and_codes_survive_their_bytes_and_refuse_damage() {
         assert_eq!((back.encode(), back.lists()), (book.encode(), book.lists()));
         let rows = data(500, dim, 4);
         let (coded, _) = coded(&book, &rows);
-        let bytes = coded.encode(book.version);
-        let again = CodedRows::decode(&bytes, &book, 500, "v").unwrap();
-        assert_eq!(again.encode(book.version), bytes);
+        let bytes = Arc::new(coded).encode(book.version).concat();
+        let again = Arc::new(CodedRows::decode(&bytes, &book, 500, "v").unwrap());
+        assert_eq!(again.encode(book.version).concat(), bytes);
         for at in (0..bytes.len()).step_by(97) {
             let mut bad = bytes.clone();
             bad[at] ^= 4;
@@ -150,7 +150,7 @@ fn copied_codes_are_the_codes_made_anew() {
         let book = book(dim);
         let rows = data(1_000, dim, 5);
         let (coded, _) = coded(&book, &rows);
-        let mut copier = RowCoder::new(book.clone(), false);
+        let mut copier = RowCoder::new(book.clone(), false, 0);
         for (place, list) in coded.lists_of_places().into_iter().enumerate() {
             copier.copy(&coded, place, list);
         }
@@ -166,7 +166,7 @@ fn allowed_rows_alone_answer_like_all_under_a_mask() {
     for dim in [24, 300] {
         let rows = data(12_000, dim, 1);
         let order = Order { version: 1, dim, space: Space::Raw, rows: 12_000 };
-        let book = Arc::new(train(order, &rows[..6_000 * dim]).unwrap());
+        let book = Arc::new(train(order, rows[..6_000 * dim].to_vec()).unwrap());
         let (coded, _) = coded(&book, &rows);
         let bits = BooleanBuffer::collect_bool(12_000, |row| row % 9 == 2);
         let allowed = RowSet::from_bits(bits);
@@ -264,13 +264,13 @@ fn values_whose_squares_overflow_are_left_to_the_exact_search() {
     let mut rows = data(3_000, 16, 2);
     rows[5] = 3e20;
     let order = Order { version: 1, dim: 16, space: Space::Raw, rows: 3_000 };
-    assert!(train(order, &rows).is_none());
+    assert!(train(order, rows.clone()).is_none());
     let book = book(16);
-    let mut coder = RowCoder::new(book.clone(), true);
+    let mut coder = RowCoder::new(book.clone(), true, 0);
     coder.push(&rows, &[]);
     assert!(coder.finish(None).is_none());
     let good = data(100, 16, 2);
-    let mut coder = RowCoder::new(book.clone(), true);
+    let mut coder = RowCoder::new(book.clone(), true, 0);
     coder.push(&good, &[]);
     let (coded, _) = coder.finish(None).unwrap();
     let target = Target::new(0, &book, &coded, &RowSet::all(100), Metric::L2);

@@ -8,8 +8,9 @@ use super::codebook::{
     Codebook, CodebookParts, Codes, Space, into_space, rotation_of, signs, width_of,
 };
 use super::coder::Coder;
-use super::coverage::{Coverage, FAR_LIST, Outlook, Probe, RANKS};
+use super::coverage::{Coverage, Probe, RANKS};
 use super::kmeans;
+use super::outlook::{Outlook, looked_at};
 use super::search::HALF_SPREAD;
 
 /// Sample rows for each list; more change the centroids by less than the data themselves vary.
@@ -51,9 +52,9 @@ pub struct Order {
     pub rows: usize,
 }
 
-/// Trains on a sample `[n, dim]`. None if it holds values that no distance can be computed with (their
-/// squares overflow): such a field is searched exactly.
-pub fn train(order: Order, sample: &[f32]) -> Option<Codebook> {
+/// Trains on a sample `[n, dim]`, which it works in. None if it holds values that no distance can be computed
+/// with (their squares overflow): such a field is searched exactly.
+pub fn train(order: Order, sample: Vec<f32>) -> Option<Codebook> {
     let kernels = Kernels::best();
     let (dim, width) = (order.dim, width_of(order.dim));
     let n = sample.len() / dim.max(1);
@@ -66,20 +67,20 @@ pub fn train(order: Order, sample: &[f32]) -> Option<Codebook> {
         (Space::Unit, length) if length > 0.0 => 1.0 / length,
         _ => 0.0,
     };
-    let mean = mean_of(sample, dim, scale);
+    let mean = mean_of(&sample, dim, scale);
     let rotation = rotation_of(dim, order.version);
-    let mut rows = vec![0.0; n * width];
-    rows.par_chunks_mut(width).zip(sample.par_chunks(dim)).for_each(|(out, row)| {
+    let mut rows = each_into(sample, dim, width, |row, out| {
         into_space(kernels, row, scale(row), &mean, rotation.as_ref(), out);
     });
     let sound = rows.par_chunks(width).all(|row| kernels.norm_squared(row) < 1e30);
     if !sound {
         return None;
     }
-    let (probes, rows) = split(&rows, width);
+    let probes = take_probes(&mut rows, width);
     let n = rows.len() / width;
-    let centroids = neighbourly(kmeans::train(&rows, width, lists), width);
-    let assigned = Assigned::new(&rows, &centroids, width);
+    let codes = ByteRows::of(&rows, width);
+    let centroids = neighbourly(kmeans::train(&rows, &codes, lists), width);
+    let assigned = Assigned::new(&rows, &codes, &centroids);
     let residual = |at: usize| -> Vec<f32> {
         let center = &centroids[assigned.of[at] as usize * width..][..width];
         rows[at * width..][..width].iter().zip(center).map(|(v, c)| v - c).collect()
@@ -110,16 +111,38 @@ pub fn train(order: Order, sample: &[f32]) -> Option<Codebook> {
 pub const MEASURED_ROWS: usize = NEIGHBOUR_ROWS + PROBES;
 
 /// Measures, for rows that the codebook was not trained on, how many of its lists hold their neighbours.
-/// `sample` is `[n, dim]`, spread evenly over the rows.
-pub fn measure(book: &Codebook, sample: &[f32]) -> Coverage {
+/// `sample` is `[n, dim]`, spread evenly over the rows; it is worked in.
+pub fn measure(book: &Codebook, sample: Vec<f32>) -> Coverage {
     let width = book.width;
-    let mut rows = vec![0.0; sample.len() / book.dim * width];
-    rows.par_chunks_mut(width).zip(sample.par_chunks(book.dim)).for_each(|(out, row)| {
+    let mut rows = each_into(sample, book.dim, width, |row, out| {
         book.transform(Kernels::best(), row, out);
     });
-    let (probes, rows) = split(&rows, width);
-    let assigned = Assigned::new(&rows, &book.centroids, width);
+    let probes = take_probes(&mut rows, width);
+    let assigned = Assigned::new(&rows, &ByteRows::of(&rows, width), &book.centroids);
     coverage(&rows, &probes, &book.centroids, &assigned, width)
+}
+
+/// Vectors `[n, width]` made of vectors `[n, dim]`, in their place if they are as long: a sample is large, and
+/// fresh memory costs more than the work in it.
+fn each_into(
+    mut rows: Vec<f32>,
+    dim: usize,
+    width: usize,
+    make: impl Fn(&[f32], &mut [f32]) + Sync,
+) -> Vec<f32> {
+    if dim == width {
+        rows.par_chunks_mut(dim).for_each_init(
+            || vec![0.0; dim],
+            |given, row| {
+                given.copy_from_slice(row);
+                make(given, row);
+            },
+        );
+        return rows;
+    }
+    let mut out = vec![0.0; rows.len() / dim.max(1) * width];
+    out.par_chunks_mut(width).zip(rows.par_chunks(dim)).for_each(|(out, row)| make(row, out));
+    out
 }
 
 /// Mean squared distance of vectors `[n, dim]` to their centroids.
@@ -138,15 +161,22 @@ pub fn mean_error(book: &Codebook, sample: &[f32]) -> f32 {
     (sum / lists.len().max(1) as f64) as f32
 }
 
-/// Every so-many-th row apart: the stand-ins for queries, and the rest.
-fn split(rows: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
+/// Takes every so-many-th row out: the stand-ins for queries. The others close up.
+fn take_probes(rows: &mut Vec<f32>, width: usize) -> Vec<f32> {
     let n = rows.len() / width;
     let step = (n / PROBES).max(8);
-    let (mut probes, mut rest) = (Vec::new(), Vec::with_capacity(rows.len()));
-    for (at, row) in rows.chunks_exact(width).enumerate() {
-        if at % step == step / 2 { &mut probes } else { &mut rest }.extend_from_slice(row);
+    let (mut probes, mut kept) = (Vec::new(), 0);
+    for at in 0..n {
+        let row = at * width..(at + 1) * width;
+        if at % step == step / 2 {
+            probes.extend_from_slice(&rows[row]);
+        } else {
+            rows.copy_within(row, kept * width);
+            kept += 1;
+        }
     }
-    (probes, rest)
+    rows.truncate(kept * width);
+    probes
 }
 
 fn mean_of(sample: &[f32], dim: usize, scale: impl Fn(&[f32]) -> f32) -> Vec<f32> {
@@ -221,13 +251,11 @@ fn coverage(
     width: usize,
 ) -> Coverage {
     let kernels = Kernels::best();
-    let packed = kmeans::pack(centroids, width);
+    let packed = kmeans::pack(centroids.chunks_exact(width), width);
     // The same kernel that finds the nearest centroid finds the nearest rows.
     let step = (rows.len() / width / NEIGHBOUR_ROWS).max(1);
     let some: Vec<usize> = (0..rows.len() / width).step_by(step).collect();
-    let candidates: Vec<f32> =
-        some.iter().flat_map(|at| rows[at * width..][..width].iter().copied()).collect();
-    let candidates = kmeans::pack(&candidates, width);
+    let candidates = kmeans::pack(some.iter().map(|at| &rows[at * width..][..width]), width);
     let deepest = RANKS[RANKS.len() - 1].min(some.len());
     let probes = probes
         .par_chunks(width)
@@ -244,11 +272,11 @@ fn coverage(
             let mut near = vec![(0, 0.0); deepest];
             kernels.nearest_centroids(&candidates, &codes.codes, &codes.scales, deepest, &mut near);
             let list = |at: u32| lists.of[some[at as usize]] as usize;
-            let distance = |at: usize| scores[order[at.min(order.len() - 1)] as usize];
+            let distance = |at: usize| scores[order[at] as usize];
             let places =
                 near.iter().filter(|(at, _)| *at != u32::MAX).map(|(at, _)| place[list(*at)]);
             Probe {
-                outlook: Outlook::of(distance(0), distance(FAR_LIST)),
+                outlook: Outlook::of(looked_at(order.len()), distance),
                 places: places.collect(),
             }
         })
@@ -265,8 +293,10 @@ struct Assigned {
 }
 
 impl Assigned {
-    fn new(rows: &[f32], centroids: &[f32], width: usize) -> Self {
-        let nearest = kmeans::assign(&kmeans::pack(centroids, width), &ByteRows::of(rows, width));
+    /// `codes` are those of the rows.
+    fn new(rows: &[f32], codes: &ByteRows, centroids: &[f32]) -> Self {
+        let width = codes.stride;
+        let nearest = kmeans::assign(&kmeans::pack(centroids.chunks_exact(width), width), codes);
         let lists = centroids.len() / width;
         let (mut sums, mut counts) = (vec![0.0f32; lists], vec![0u32; lists]);
         for (row, (list, score)) in rows.chunks_exact(width).zip(&nearest) {
