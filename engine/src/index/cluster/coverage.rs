@@ -51,7 +51,7 @@ impl Coverage {
     pub fn of(rows: usize, mut probes: Vec<Probe>) -> Self {
         let needed = |p: &Probe| {
             let near = p.places.iter().take(NEAR).map(|place| (*place as f32 + 1.0).ln());
-            let count = p.places.len().min(NEAR).max(1);
+            let count = p.places.len().clamp(1, NEAR);
             (p.outlook, near.sum::<f32>() / count as f32)
         };
         let difficulty = Difficulty::learn(&probes.iter().map(needed).collect::<Vec<_>>());
