@@ -14,7 +14,7 @@ use crate::core::vectors::VectorView;
 use crate::index::cluster::{Codebook, CodedRows, RowCoder};
 
 /// Chunks of fewer rows are scanned as quickly as they are looked up.
-const MIN_ROWS: usize = 512;
+const MIN_ROWS: usize = 128;
 /// Rows coded at once: a multiple of a code block.
 const BATCH_ROWS: usize = 2_048;
 
