@@ -256,6 +256,8 @@ impl<'a> ClusterSearch<'a> {
             false => self.lists_wanted(|coverage| coverage.lists(self.depth, self.recall)),
         };
         let margin = if own || self.same_length { MARGIN } else { FOREIGN_MARGIN };
+        let hidden = 1.0 - self.total as f32 / self.all_rows().max(1) as f32;
+        let margin = margin * (1.0 + HIDDEN_MARGIN * hidden);
         let probes = ((wanted * margin).ceil() as usize).min(seen.len());
         if own && seen.len() > FEW_LISTS && probes <= lists.len() {
             lists.truncate(probes);
@@ -297,6 +299,9 @@ const MARGIN: f32 = 1.2;
 /// The same for a metric that the lists were not measured for, and that vectors of several lengths order in
 /// another way.
 const FOREIGN_MARGIN: f32 = 3.0;
+/// What is added by the share of rows that a filter hides: those that it lets through may lie elsewhere than the
+/// rows at large, by which was measured.
+const HIDDEN_MARGIN: f32 = 0.25;
 /// Lengths that differ by less order rows alike under every metric.
 const SAME_LENGTH: f32 = 1.01;
 
