@@ -15,7 +15,7 @@ use crate::level::Level;
 pub const BLOCK_ROWS: usize = 32;
 
 /// The greatest entry of a quantized table: four of them add up within a byte, so that sums are widened a
-/// quarter as often. The error of a code is some twenty times what the coarser entries add to it.
+/// quarter as often. What coarser entries add is little beside the error of the codes; a bound has to count it.
 pub const MOST_ENTRY: u8 = 63;
 
 /// Neighbouring blocks of [`BLOCK_ROWS`] rows with the numbers that turn a sum into an estimate.

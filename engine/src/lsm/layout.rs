@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::SchemaRef;
-use object_store::PutPayload;
 use rayon::prelude::*;
 
 use super::codebooks;
@@ -199,7 +198,7 @@ async fn put_codes(
         let pieces = codes.encode(field.book.version);
         let file = FileMeta::of_pieces(codes_file(&field.field), &pieces);
         let path = format!("{}/{}", order.folder, file.name);
-        order.files.bucket.put_fresh(&path, PutPayload::from_iter(pieces)).await?;
+        order.files.bucket.put_pieces(&path, pieces).await?;
         indexes.push(VectorIndexMeta {
             field: field.field.name.clone(),
             codebook_version: field.book.version,

@@ -150,6 +150,11 @@ impl Bucket {
         Ok(())
     }
 
+    /// [`Self::put_fresh`] for content in pieces, which are not copied together.
+    pub async fn put_pieces(&self, path: &str, pieces: Vec<Bytes>) -> Result<()> {
+        self.put_fresh(path, PutPayload::from_iter(pieces)).await
+    }
+
     /// Reads a whole file.
     pub async fn get(&self, path: &str) -> Result<Bytes> {
         Ok(self.store.get(&Path::from(path)).await?.bytes().await?)
